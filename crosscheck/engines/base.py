@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from crosscheck.data import Frame
+    from crosscheck.frame import Frame
     from crosscheck.results import EstimationResult
     from crosscheck.spec import FitRequest
 

@@ -1,0 +1,2 @@
+"""Validate Python econometrics against R."""
+__version__ = "0.1.0"
