@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from scipy import stats as _stats
+from scipy import special
 
 from crosscheck.results import COEF_QUANTITIES, COUNTS, STAT_QUANTITIES, CoefRow, EstimationResult
 from crosscheck.verdict import Severity, Verdict, worse
@@ -124,14 +124,16 @@ def lre(reference: float, candidate: float) -> float:
 def p_of(statistic: float, df: float) -> float:
     """Return the two-sided p-value of a t statistic; ``df`` of infinity means the normal."""
     if math.isinf(df):
-        return float(2 * _stats.norm.sf(abs(statistic)))
-    return float(2 * _stats.t.sf(abs(statistic), df))
+        return math.erfc(abs(statistic) / math.sqrt(2))
+    if abs(statistic) < 1:  # the incomplete beta function would be asked at 1 - t^2/df, which rounds
+        return float(2 * special.stdtr(df, -abs(statistic)))
+    return float(special.betainc(df / 2, 0.5, df / (df + statistic * statistic)))
 
 
 def crit_of(level: float, df: float) -> float:
     """Return the two-sided critical value at a confidence level."""
     tail = 1 - (1 - level) / 2
-    return float(_stats.norm.ppf(tail) if math.isinf(df) else _stats.t.ppf(tail, df))
+    return float(special.ndtri(tail) if math.isinf(df) else special.stdtrit(df, tail))
 
 
 def inference(row: CoefRow, df: float, level: float) -> dict[str, float]:

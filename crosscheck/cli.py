@@ -1,0 +1,192 @@
+"""What does each command do with what the user typed?
+
+Commands are thin: they read arguments, call a function that does the work, print its result to stdout and its progress
+to stderr, and leave with the exit code of ``docs/exit_codes.md``. Nothing heavy is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crosscheck import __version__
+from crosscheck.errors import CrosscheckError
+
+if TYPE_CHECKING:
+    from crosscheck.verdict import Severity
+
+FORMATS = click.Choice(["text", "json", "markdown"])
+FAIL_ON = click.Choice(["none", "cosmetic", "printed", "decision", "structural"])
+TRANSPORTS = click.Choice(["auto", "live", "recorded"])
+
+
+class _Group(click.Group):
+    """A group whose usage errors read like every other error of crosscheck."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="crosscheck")
+def cli() -> None:
+    """Would another implementation, the printed table, and the known truth give the same numbers - and if not, why?"""
+
+
+def _study_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.argument("studies", nargs=-1, required=True, metavar="STUDY...")(command)
+
+
+def _format_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--format", "format_", type=FORMATS, default="text", show_default=True, help="What stdout gets.")(
+        command
+    )
+
+
+@cli.command()
+@_study_argument
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the reports.  [default: reports/<study>]")
+@click.option("--table", "tables", multiple=True, help="Only this table (may be given again).")
+@click.option("--engine", "engines_", multiple=True, help="Only this engine (may be given again).")
+@click.option("--transport", type=TRANSPORTS, default="auto", show_default=True, help="How R is reached.")
+@click.option("--fail-on", type=FAIL_ON, default="printed", show_default=True, help="Least severity that gives exit 1.")
+@click.option("--require", multiple=True, metavar="ENGINE", help="Leave with 3 where this engine is missing.")
+@click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, show_default=True, help="Seconds for one fit.")
+@click.option("--no-cache", is_flag=True, help="Fit everything again.")
+@_format_option
+def run(
+    studies: tuple[str, ...],
+    out: Path | None,
+    tables: tuple[str, ...],
+    engines_: tuple[str, ...],
+    transport: str,
+    fail_on: Severity,
+    require: tuple[str, ...],
+    timeout: float,
+    no_cache: bool,
+    format_: str,
+) -> int:
+    """Fit every column with every engine, compare all numbers, write the reports."""
+    from crosscheck.session import RunRequest, run_studies
+
+    return run_studies(
+        RunRequest(
+            studies=tuple(Path(s) for s in studies),
+            out=out,
+            tables=tables,
+            engines=engines_,
+            transport=transport,
+            fail_on=fail_on,
+            require=require,
+            timeout=timeout,
+            use_cache=not no_cache,
+            format=format_,
+            command=_command_line(),
+        )
+    )
+
+
+@cli.command()
+@_study_argument
+@click.option("--engine", "engines_", multiple=True, help="Only this R engine (may be given again).")
+@click.option("--table", "tables", multiple=True, help="Only this table (may be given again).")
+@click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, show_default=True, help="Seconds for one fit.")
+def record(studies: tuple[str, ...], engines_: tuple[str, ...], tables: tuple[str, ...], timeout: float) -> int:
+    """Write references of R's results from a live R, for machines without R."""
+    from crosscheck.session import record_studies
+
+    return record_studies(tuple(Path(s) for s in studies), engines_, tables, timeout)
+
+
+@cli.command()
+@click.argument("run_files", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the reports.  [default: beside the run file]")
+@click.option("--allow-incomplete", is_flag=True, help="Render an interrupted run, marked as such (still exit 2).")
+@_format_option
+def report(run_files: tuple[Path, ...], out: Path | None, allow_incomplete: bool, format_: str) -> int:
+    """Render run files again (RUN is a run.ndjson or its folder); estimates nothing."""
+    from crosscheck.session import rerender
+
+    return rerender(run_files, out, allow_incomplete, format_)
+
+
+@cli.command()
+@_format_option
+def doctor(format_: str) -> int:
+    """Show R, rpy2 and every engine: version, live or recorded, and the remedy for what is missing."""
+    from crosscheck.doctor import diagnose, render
+
+    click.echo(render(diagnose(), format_), nl=False)
+    return 0
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="Data file to copy in; its columns are declared for you.")
+@click.option("--unit", help="Column that names the unit.")
+@click.option("--time", help="Column that names the period.")
+@click.option("--formula", help="First regression, in fixest's syntax.")
+def init(folder: Path, data: Path | None, unit: str | None, time: str | None, formula: str | None) -> int:
+    """Make a study's folder: study.toml, published.csv, and a place for the data."""
+    from crosscheck.scaffold import scaffold
+
+    click.echo(scaffold(folder, data=data, unit=unit, time=time, formula=formula))
+    return 0
+
+
+@cli.command()
+@click.argument("name", type=click.Choice(["report", "study", "request", "result"]))
+def schema(name: str) -> int:
+    """Print the JSON Schema of a file or message."""
+    from crosscheck.schemas import schema_text
+
+    click.echo(schema_text(name))
+    return 0
+
+
+def _command_line() -> str:
+    return " ".join(["crosscheck", *sys.argv[1:]])
+
+
+def _say(error: CrosscheckError) -> None:
+    click.echo(f"crosscheck: {error}", err=True)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and leave with the exit code that the contract gives."""
+    try:
+        code = cli.main(args=argv, prog_name="crosscheck", standalone_mode=False)
+    except CrosscheckError as error:
+        _say(error)
+        code = error.exit_code
+    except click.exceptions.Abort:
+        click.echo("crosscheck: interrupted", err=True)
+        code = 2
+    except click.ClickException as error:
+        error.show(file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        click.echo("crosscheck: interrupted; the run file is incomplete, what was fitted is cached: run again", err=True)
+        code = 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 2
+    except Exception as error:
+        if os.environ.get("CROSSCHECK_DEBUG"):
+            raise
+        click.echo(
+            f"crosscheck: internal error: {type(error).__name__}: {error}\n"
+            "  do:      run again with CROSSCHECK_DEBUG=1 and report the traceback",
+            err=True,
+        )
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,302 @@
+"""Which engine is asked which question, and what answers already exist?
+
+A plan is the product of columns and engines, each item either to be fitted, read from the cache, read from a recorded
+reference, or known in advance to be unsupported or out of reach. Making a plan estimates nothing and imports no engine's
+library.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from crosscheck import engines
+from crosscheck.bridge import r_packages, r_scripts_dir
+from crosscheck.canon import sha256
+from crosscheck.errors import EngineMissing, UsageError
+from crosscheck.frame import Frame
+from crosscheck.results import EstimationResult, failed
+from crosscheck.spec import FitRequest
+from crosscheck.store import Cache, read_reference, reference_path, why_stale
+from crosscheck.study import ColumnSpec, Study
+
+Transport = Literal["auto", "live", "recorded"]
+Reach = Literal["live", "recorded", "missing"]
+BASE_PYTHON_PACKAGES = ("numpy", "scipy", "pandas", "formulaic")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineInfo:
+    """How an engine is reached in this run: live here, through recorded references, or not at all (and the remedy)."""
+
+    id: str
+    language: str
+    package: str
+    version: str = ""
+    transport: Reach = "live"
+    reason: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+    recorded_on: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the engine's row of a run's header."""
+        return {
+            "id": self.id,
+            "language": self.language,
+            "package": self.package,
+            "version": self.version,
+            "transport": self.transport,
+            "reason": self.reason,
+            "environment": dict(self.environment),
+            "recorded_on": self.recorded_on,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One fit to be had: what, by whom, on what, and where its answer is kept.
+
+    ``answer`` holds a result that needs no fit; ``recorded`` the recorded R result beside a live one.
+    """
+
+    engine: str
+    column: ColumnSpec
+    frame: Frame
+    data_hash: str
+    cache_key: str
+    answer: EstimationResult | None = None
+    cached: bool = False
+    recorded: EstimationResult | None = None
+
+    @property
+    def request(self) -> FitRequest:
+        """The question."""
+        return self.column.request
+
+
+@lru_cache(maxsize=1)
+def python_environment() -> dict[str, str]:
+    """Return versions of Python and of the packages under every Python estimator."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in BASE_PYTHON_PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _tree_hash(folder: Path, pattern: str) -> str:
+    parts = []
+    for path in sorted(folder.glob(pattern)):
+        parts.append(f"{path.relative_to(folder).as_posix()}:{sha256(path.read_bytes())}")
+    return sha256("\n".join(parts))
+
+
+@lru_cache(maxsize=4)
+def code_hash(language: str) -> str:
+    """Return the hash of our own code that an engine's numbers pass through."""
+    if language == "r":
+        return _tree_hash(r_scripts_dir(), "*.R")
+    package = Path(__file__).parent
+    own = ("formula.py", "modelmatrix.py", "frame.py", "conventions.py", "spec.py")
+    parts = [sha256((package / name).read_bytes()) for name in own if (package / name).exists()]
+    return sha256("".join([_tree_hash(package / "engines", "*.py"), _tree_hash(package, "closedform/*.py"), *parts]))
+
+
+@dataclass
+class Reachability:
+    """What this machine can run, looked up once.
+
+    Parameters
+    ----------
+    transport : str
+        ``auto``: R live where it and the package are here, else recorded. ``live`` and ``recorded`` force one.
+    """
+
+    transport: Transport = "auto"
+    _known: dict[str, EngineInfo] = field(default_factory=dict)
+
+    @cached_property
+    def r(self) -> Mapping[str, str]:
+        """Versions of R (key ``R``) and of its installed packages; empty where there is no R."""
+        return {} if self.transport == "recorded" else r_packages()
+
+    def info(self, engine_id: str) -> EngineInfo:
+        """Say how an engine is reached, ignoring recordings."""
+        if engine_id not in self._known:
+            engine = engines.get(engine_id)
+            look = self._r_info if engine.language == "r" else self._python_info
+            self._known[engine_id] = look(engine)
+        return self._known[engine_id]
+
+    def _python_info(self, engine: engines.Engine) -> EngineInfo:
+        base = {"id": engine.id, "language": "python", "package": engine.packages[0] if engine.packages else engine.id}
+        environment = dict(python_environment())
+        for name in engine.packages:
+            try:
+                environment[name] = importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                reason = f"the Python package {name} is not installed; do: pip install {name}"
+                return EngineInfo(**base, transport="missing", reason=reason)
+        version = environment[engine.packages[0]] if engine.packages else ""
+        return EngineInfo(**base, version=version, environment=tuple(sorted(environment.items())))
+
+    def _r_info(self, engine: engines.Engine) -> EngineInfo:
+        base = {"id": engine.id, "language": "r", "package": engine.packages[0]}
+        if self.transport == "recorded":
+            return EngineInfo(**base, transport="missing", reason="R is not used: --transport recorded")
+        if not self.r:
+            return EngineInfo(**base, transport="missing", reason="R is not here; do: crosscheck doctor")
+        for name in engine.packages:
+            if name not in self.r:
+                reason = f"the R package {name} is not installed; do: Rscript r_scripts/install.R {name}"
+                return EngineInfo(**base, transport="missing", reason=reason)
+        environment = {name: self.r[name] for name in ("R", *engine.packages)}
+        return EngineInfo(
+            **base, version=self.r[engine.packages[0]], environment=tuple(sorted(environment.items()))
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All tasks of a study, and how each engine is reached."""
+
+    study: Study
+    tasks: tuple[Task, ...]
+    infos: Mapping[str, EngineInfo]
+
+    def of_column(self, column: ColumnSpec) -> tuple[Task, ...]:
+        """Return the tasks of one column in the order of its engines."""
+        return tuple(t for t in self.tasks if t.column is column)
+
+    @property
+    def to_fit(self) -> tuple[Task, ...]:
+        """Return the tasks that need an estimation."""
+        return tuple(t for t in self.tasks if t.answer is None)
+
+
+def make_plan(
+    study: Study,
+    reach: Reachability,
+    cache: Cache,
+    *,
+    only: Iterable[str] = (),
+    engines_wanted: Iterable[str] = (),
+    require: Iterable[str] = (),
+    references_root: Path,
+) -> Plan:
+    """Pair every column with every engine it names, and look up what is known without estimating.
+
+    Raises
+    ------
+    UsageError
+        Where ``only`` names a table that the study does not have, or an engine is unknown.
+    EngineMissing
+        Where a required engine can be reached neither live nor through recorded references.
+    """
+    wanted = set(only)
+    tables = {t.id for t in study.tables}
+    for name in wanted - tables:
+        raise UsageError(f"study {study.id} has no table {name!r}", allowed=", ".join(t.id for t in study.tables))
+    chosen = set(engines_wanted)
+    for name in chosen:
+        engines.get(name)
+    tasks: list[Task] = []
+    dates: dict[str, str] = {}
+    reached: dict[str, EngineInfo] = {}
+    for table in study.tables:
+        if wanted and table.id not in wanted:
+            continue
+        for column in table.columns:
+            frame = study.sample(column)
+            data_hash = frame.key
+            for engine_id in dict.fromkeys((*column.candidates, *column.references)):
+                if chosen and engine_id not in chosen:
+                    continue
+                task, recorded_info = _task(study, column, engine_id, frame, data_hash, reach, cache, references_root)
+                tasks.append(task)
+                live = reach.info(engine_id)
+                if live.transport == "missing" and recorded_info is not None:
+                    reached[engine_id] = recorded_info
+                    dates[engine_id] = max(dates.get(engine_id, ""), recorded_info.recorded_on)
+                else:
+                    reached.setdefault(engine_id, live)
+    for name in require:
+        info = reached.get(name) or reach.info(name)
+        if info.transport == "missing":
+            raise EngineMissing(
+                f"engine {name} is required and cannot be reached in study {study.id}", hint=info.reason
+            )
+    return Plan(study=study, tasks=tuple(tasks), infos=reached)
+
+
+def _task(
+    study: Study,
+    column: ColumnSpec,
+    engine_id: str,
+    frame: Frame,
+    data_hash: str,
+    reach: Reachability,
+    cache: Cache,
+    references_root: Path,
+) -> tuple[Task, EngineInfo | None]:
+    engine = engines.get(engine_id)
+    info = reach.info(engine_id)
+    key = cache.key(engine_id, dict(info.environment), column.request, data_hash, code_hash(engine.language))
+
+    def task(answer: EstimationResult | None, **more: Any) -> Task:
+        return Task(
+            engine=engine_id,
+            column=column,
+            frame=frame,
+            data_hash=data_hash,
+            cache_key=key,
+            answer=answer.with_(version=answer.version or info.version) if answer else None,
+            **more,
+        )
+
+    support = engine.supports(column.request)
+    if not support:
+        return task(failed(engine_id, f"{support.reason} ({support.reach})", status="unsupported")), None
+    recorded = None
+    if engine.language == "r" and reach.transport != "live":
+        recorded = read_reference(reference_path(references_root, engine_id, column.table, column.id))
+    if info.transport == "missing":
+        if recorded is None:
+            reason = f"{info.reason}; and no reference of {column.table}/{column.id} is recorded"
+            if engine.language == "python":
+                reason = info.reason
+            return task(failed(engine_id, reason, transport="missing")), None
+        recorded_info = EngineInfo(
+            id=engine_id,
+            language="r",
+            package=engine.packages[0],
+            version=recorded.version,
+            transport="recorded",
+            reason=info.reason,
+            environment=recorded.environment,
+            recorded_on=recorded.recorded_on,
+        )
+        stale = why_stale(recorded, column.request, data_hash)
+        if stale:
+            return task(failed(engine_id, f"the recorded reference is stale: {stale}", transport="stale")), recorded_info
+        return task(recorded.result), recorded_info
+    beside = None
+    if recorded is not None and not why_stale(recorded, column.request, data_hash):
+        beside = recorded.result.with_(engine=f"{engine_id}@{recorded.version}")
+    hit = cache.get(key)
+    if hit is not None:
+        return task(hit, cached=True, recorded=beside), None
+    return task(None, recorded=beside), None
+
+
+def default_workers() -> int:
+    """Return how many workers of one language to start: one, so that threads and memory stay predictable."""
+    return max(1, int(os.environ.get("CROSSCHECK_WORKERS", "1")))
