@@ -21,6 +21,15 @@ ALLOWED = "names (bare or in back-ticks), ..macros, numbers, quoted strings, ~ +
 RESERVED = frozenset(
     ("if", "else", "repeat", "while", "function", "for", "next", "break", "in", "NULL", "Inf", "NaN", "NA")
 )
+_COMPARISON = "comparisons belong in sample.where"
+HINTS = {
+    ";": "one formula for each column of a table",
+    "[": "varying slopes and subsets are not part of the language",
+    "<": _COMPARISON,
+    ">": _COMPARISON,
+    "!": _COMPARISON,
+    "\\": "lambdas and escapes are not part of the language",
+}
 MAX_SIZE = 5_000
 MAX_DEPTH = 80
 
@@ -133,7 +142,7 @@ class Parser:
         self._source = source
         self._macros = macros
         self._columns = columns
-        self._tokens = tokenize(source, OPERATORS, allowed=ALLOWED)
+        self._tokens = tokenize(source, OPERATORS, allowed=ALLOWED, hints=HINTS)
         self._at = 0
         self._nesting = 0
 

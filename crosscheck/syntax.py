@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,7 +87,9 @@ def error_at(source: Source, position: int, what: str, *, allowed: str = "", hin
     )
 
 
-def tokenize(source: Source, operators: Collection[str], *, allowed: str) -> list[Token]:
+def tokenize(
+    source: Source, operators: Collection[str], *, allowed: str, hints: Mapping[str, str] | None = None
+) -> list[Token]:
     """Cut a text into tokens, the last one of kind ``end``.
 
     Parameters
@@ -97,6 +99,8 @@ def tokenize(source: Source, operators: Collection[str], *, allowed: str) -> lis
         Operators and brackets of the language; the longest that fits is taken.
     allowed : str
         What the error message lists as allowed.
+    hints : mapping of str to str, optional
+        What to do about a character that is not allowed.
 
     Raises
     ------
@@ -116,7 +120,7 @@ def tokenize(source: Source, operators: Collection[str], *, allowed: str) -> lis
         if match is None:
             operator = next((o for o in by_length if text.startswith(o, position)), None)
             if operator is None:
-                raise _stray(source, position, allowed)
+                raise _stray(source, position, allowed, hints or {})
             tokens.append(Token("op", operator, position, position + len(operator)))
             position += len(operator)
             continue
@@ -190,22 +194,16 @@ def check_name(name: str, source: Source | None = None, position: int = 0) -> No
     raise error_at(source, position, what, hint=hint)
 
 
-def _stray(source: Source, position: int, allowed: str) -> FormulaError:
+def _stray(source: Source, position: int, allowed: str, hints: Mapping[str, str]) -> FormulaError:
     character = source.text[position]
     if character in "`\"'":
         name = "back-tick" if character == "`" else "quotation mark"
         return error_at(source, position, f"a {name} is not closed")
-    hint = {
-        "#": "comments are not part of the language; TOML has its own",
-        "\n": "write it on one line",
-        "\r": "write it on one line",
-        ";": "one formula per column of a table",
-        "[": "varying slopes and subsets are not part of the language",
-        "=": "comparisons belong in sample.where",
-        "<": "comparisons belong in sample.where",
-        ">": "comparisons belong in sample.where",
-        "\\": "lambdas and escapes are not part of the language",
-    }.get(character, "")
+    hint = hints.get(character, "")
+    if character == "#":
+        hint = "comments are not part of the language; TOML has its own"
+    elif character in "\r\n":
+        hint = "write it on one line"
     if not hint and (character.isspace() or not character.isprintable()):
         hint = "replace it by an ordinary space"
     return error_at(source, position, f"{show(character)} is not allowed here", allowed=allowed, hint=hint)
