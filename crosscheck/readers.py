@@ -18,15 +18,21 @@ from crosscheck.errors import DataError
 Table = tuple[tuple[str, ...], tuple[Sequence[Any], ...], NDArray[np.int64]]
 
 
-def read_csv(content: bytes, where: str) -> Table:
-    """Read a CSV in UTF-8 (with or without BOM); a field count that is off, or a stray quote, names its line."""
+def decode_text(content: bytes, where: str) -> str:
+    """Decode a text file in UTF-8, with or without BOM; a NUL or a stray byte names its line.
+
+    Raises
+    ------
+    DataError
+        Where the file is not UTF-8 text.
+    """
     nul = content.find(b"\0")
     if nul >= 0:
         hint = "the file looks like UTF-16: save it as UTF-8" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
         line = content.count(b"\n", 0, nul) + 1
         raise DataError("the file holds a NUL character", where=f"{where}, line {line}", hint=hint)
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(
@@ -34,6 +40,11 @@ def read_csv(content: bytes, where: str) -> Table:
             where=f"{where}, line {line}",
             hint="save it as UTF-8, for example: iconv -f GB18030 -t UTF-8 old.csv > new.csv",
         ) from None
+
+
+def read_csv(content: bytes, where: str) -> Table:
+    """Read a CSV in UTF-8 (with or without BOM); a field count that is off, or a stray quote, names its line."""
+    text = decode_text(content, where)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[list[str]] = []
     lines: list[int] = []
