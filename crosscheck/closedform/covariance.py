@@ -1,0 +1,207 @@
+"""What covariance do these residuals give under each estimator?
+
+Formulas and their sources are listed in :mod:`crosscheck.conventions`; here they meet the arrays. Everything stays in
+the long type until the covariance is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crosscheck import conventions
+from crosscheck.closedform.linear import Fit, Groups, LongArray, intersect
+from crosscheck.conventions import Counts, SmallSample, Ssc
+from crosscheck.errors import DataError
+
+SATURATED = 1.4901161193847656e-08
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Covariance:
+    """A covariance of the coefficients and what it was multiplied by.
+
+    Attributes
+    ----------
+    matrix : ndarray, shape (k, k)
+    small_sample : SmallSample
+    repaired : bool
+        Whether eigenvalues of 0 or less were replaced.
+    """
+
+    matrix: NDArray[np.float64]
+    small_sample: SmallSample
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Grouping:
+    """The categories a covariance needs, as codes of shape (n,).
+
+    Attributes
+    ----------
+    clusters : tuple of codes
+        One or two.
+    unit, time : codes or None
+        Of the panel, for NW and DK; ``time`` ranks the distinct periods.
+    lag : int or None
+        ``None``: the integer part of T^(1/4).
+    """
+
+    clusters: tuple[NDArray[np.int64], ...] = ()
+    unit: NDArray[np.int64] | None = None
+    time: NDArray[np.int64] | None = None
+    lag: int | None = None
+
+
+def cluster_counts(clusters: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
+    """Count clusters of each dimension, and of the intersection of two."""
+    return tuple(g.size for g in _dimensions(clusters))
+
+
+def _dimensions(clusters: Sequence[NDArray[np.int64]]) -> tuple[Groups, ...]:
+    single = [Groups.of(c) for c in clusters]
+    if len(clusters) == 2:
+        single.append(Groups.of(intersect(clusters[0], clusters[1])))
+    return tuple(single)
+
+
+def covariance(
+    fit: Fit,
+    vcov: str,
+    counts: Counts,
+    ssc: Ssc,
+    grouping: Grouping,
+    *,
+    frequency: bool = False,
+    refit: Callable[[NDArray[np.bool_]], LongArray] | None = None,
+    repair: bool = True,
+) -> Covariance:
+    """Return the covariance of a fit under one estimator and one set of small-sample words.
+
+    Parameters
+    ----------
+    fit : Fit
+    vcov : str
+        ``iid``, ``HC1``, ``HC2``, ``HC3``, ``CRV1``, ``CRV3``, ``NW`` or ``DK``.
+    counts : Counts
+    ssc : Ssc
+    grouping : Grouping
+    frequency : bool
+        Whether the weights count identical rows, so that each counts once in a sum of squares.
+    refit : callable, optional
+        Coefficients from a subset of rows, for CRV3.
+    repair : bool
+        Whether eigenvalues of 0 or less are replaced.
+    """
+    small = conventions.small_sample(vcov, counts, ssc)
+    if vcov == "iid":
+        matrix = fit.bread * (fit.ssr / (counts.n - 1))
+    elif vcov in ("HC1", "HC2", "HC3"):
+        matrix = _hetero(fit, vcov, frequency)
+    elif vcov == "CRV1":
+        signs = conventions.inclusion_exclusion(counts.dimensions)
+        matrix = np.zeros_like(fit.bread)
+        for groups, (_, sign), g in zip(_dimensions(grouping.clusters), signs, small.g_factors, strict=True):
+            matrix = matrix + np.longdouble(sign * g) * sandwich(fit.bread, groups.sums(fit.scores))
+    elif vcov == "CRV3":
+        assert refit is not None
+        matrix = jackknife(fit.coef, grouping.clusters, refit)
+    else:
+        assert grouping.time is not None
+        matrix = serial(fit, vcov, grouping)
+    factor = small.k_factor * (small.g_factors[0] if vcov in conventions.SERIAL else 1.0)
+    out = np.asarray(matrix * factor, dtype=np.float64)
+    repaired = False
+    if repair and np.isfinite(out).all():
+        out, repaired = conventions.repair_eigenvalues(out)
+    return Covariance(matrix=out, small_sample=small, repaired=repaired)
+
+
+def sandwich(bread: LongArray, sums: LongArray) -> LongArray:
+    """Return bread (sum s s') bread for rows s of ``sums``, shape (k, k)."""
+    half = sums @ bread
+    return np.asarray(half.T @ half)
+
+
+def _hetero(fit: Fit, vcov: str, frequency: bool) -> LongArray:
+    scores = fit.scores
+    if vcov != "HC1":
+        left = 1 - (fit.leverage + fit.absorber.leverage())
+        if float(left.min()) < SATURATED:
+            raise DataError(
+                f"{vcov} does not exist: {int((left < SATURATED).sum())} observations have a leverage of one",
+                hint="drop singletons, or use HC1",
+            )
+        scores = scores / (np.sqrt(left) if vcov == "HC2" else left)[:, None]
+    if frequency:
+        scores = scores / np.sqrt(fit.weights)[:, None]
+    return sandwich(fit.bread, scores)
+
+
+def jackknife(
+    coef: LongArray, clusters: Sequence[NDArray[np.int64]], refit: Callable[[NDArray[np.bool_]], LongArray]
+) -> LongArray:
+    """Return (G - 1) / G sum (b_g - b)(b_g - b)' over clusters left out (MacKinnon, Nielsen and Webb 2023, eq. 15).
+
+    Raises
+    ------
+    DataError
+        Where a coefficient is lost with a cluster, or there are two cluster dimensions.
+    """
+    if len(clusters) != 1:
+        raise DataError("CRV3 is defined for one cluster dimension")
+    groups = Groups.of(clusters[0])
+    total = np.zeros((coef.size, coef.size), dtype=np.longdouble)
+    for g in range(groups.size):
+        without = refit(groups.codes != g)
+        if without.shape != coef.shape:
+            raise DataError("CRV3 does not exist: a coefficient is not identified without one of the clusters")
+        total += np.outer(without - coef, without - coef)
+    return total * np.longdouble(groups.size - 1) / groups.size
+
+
+def serial(fit: Fit, vcov: str, grouping: Grouping) -> LongArray:
+    """Return bread (S_0 + sum_l w_l (S_l + S_l')) bread with Bartlett weights; lags count ranked periods.
+
+    NW: S_l sums scores of a unit l periods apart (Newey and West 1987). DK: S_l multiplies sums of a period's scores
+    (Driscoll and Kraay 1998).
+
+    Raises
+    ------
+    DataError
+        Where a unit has two rows in a period (NW).
+    """
+    assert grouping.time is not None
+    time = Groups.of(grouping.time)
+    lag = conventions.default_lag(time.size) if grouping.lag is None else grouping.lag
+    weights = conventions.bartlett(lag)
+    k = fit.scores.shape[1]
+    if vcov == "DK":
+        table = np.asarray(time.sums(fit.scores))[:, None, :]
+    else:
+        unit = Groups.of(np.zeros_like(time.codes) if grouping.unit is None else grouping.unit)
+        table = np.zeros((time.size, unit.size, k), dtype=np.longdouble)
+        if np.unique(time.codes * unit.size + unit.codes).size < time.codes.size:
+            raise DataError("NW needs unit-time pairs that are unique", hint="name the unit, or use DK")
+        table[time.codes, unit.codes] = fit.scores
+    meat = np.zeros((k, k), dtype=np.longdouble)
+    for step in range(min(lag, time.size - 1) + 1):
+        ahead, behind = table[step:].reshape(-1, k), table[: time.size - step].reshape(-1, k)
+        product = ahead.T @ behind
+        meat += weights[step] * (product if step == 0 else product + product.T)
+    return np.asarray(fit.bread @ meat @ fit.bread)
+
+
+def refitter(fit_rows: Callable[[NDArray[np.bool_]], Fit], kept: tuple[int, ...]) -> Callable[[Any], LongArray]:
+    """Make the function that CRV3 calls: coefficients without some rows, empty where one is lost."""
+
+    def refit(rows: NDArray[np.bool_]) -> LongArray:
+        again = fit_rows(rows)
+        return again.coef if again.kept == kept else np.zeros(0, dtype=np.longdouble)
+
+    return refit
