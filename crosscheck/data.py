@@ -23,7 +23,7 @@ from crosscheck.readers import READERS
 from crosscheck.syntax import check_name, listing
 from crosscheck.where import Where, evaluate, literals
 
-__all__ = ["DataFile", "check_panel", "inside", "load_data", "open_data", "sample"]
+__all__ = ["DataFile", "DeclaredData", "check_panel", "inside", "load_data", "open_data", "sample"]
 
 MAX_BYTES = 2 * 1024**3
 MISSING = ("",)
@@ -269,6 +269,26 @@ def check_panel(frame: Frame, unit: str, time: str, *, file: DataFile | None = N
         allowed="one row for each unit and time",
         hint="remove the repeated row, or write repeated = true in [data] for repeated cross-sections",
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DeclaredData:
+    """A data file and what a study declares of it."""
+
+    file: DataFile
+    kinds: Mapping[str, Kind]
+    levels: Mapping[str, tuple[str, ...]]
+    unit: str | None = None
+    time: str | None = None
+    repeated: bool = False
+
+    @cached_property
+    def frame(self) -> Frame:
+        """All rows of the declared columns; a unit that occurs twice in a period is an error unless ``repeated``."""
+        frame = self.file.frame(self.kinds, self.levels)
+        if self.unit and self.time and not self.repeated:
+            check_panel(frame, self.unit, self.time, file=self.file)
+        return frame
 
 
 def sample(frame: Frame, where: Where | None, columns: Collection[str] | None = None, *, label: str = "") -> Frame:

@@ -85,7 +85,7 @@ class SunabOptions(Model):
     """``sunab``: interaction-weighted event study (Sun and Abraham 2021), ``sunab(cohort, period)`` in the formula.
 
     ``aggregation``: ``dynamic`` by relative period (fixest's ``period``), ``simple`` the overall ATT (``att``),
-    ``group`` by cohort (``cohort``), ``none`` each cohort and period. ``y``, ``unit``, ``time`` and ``cohort`` are taken
+    ``group`` by cohort (``cohort``), ``none`` each cohort and period. ``y``, ``unit``, ``time``, ``cohort`` are taken
     from the formula and the study, and must agree with them where they are given.
     """
 
