@@ -1,0 +1,339 @@
+"""How does a table of the study look when it is laid out as in the paper, every source under the printed number?
+
+Terms are rows, the paper's columns are columns; below each printed number stand Python's and R's, the first digit that
+differs marked. Engines of one language that show the same digits share a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from crosscheck.compare import stars_of
+from crosscheck.report.model import PRINTED, CellRow, ColumnRow, PrintedRow, RunReport, SourceRow, TableRow
+from crosscheck.report.numbers import (
+    MINUS,
+    Shown,
+    decimals_for,
+    decimals_to_see,
+    fixed,
+    full,
+    mark,
+    printed_decimals,
+)
+from crosscheck.report.words import LETTERS, fixed_effects, group_of, plain_formula, short_name, vcov_name
+from crosscheck.results import COEF_QUANTITIES, COUNTS
+from crosscheck.verdict import AGREE, BADNESS, EXPLAINED, Verdict
+
+ALWAYS = ("estimate", "std_error")
+IN_UNITS = (*ALWAYS, "conf_low", "conf_high")
+STATISTICS = ("nobs", "r2", "adj_r2", "r2_within")
+MAX_TERMS = 40
+LANGUAGES = (("python", "Python"), ("r", "R"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """One shown number: its digits, all of them (``full``), its mark of significance, and the verdict on it.
+
+    ``engines`` names the engines behind it where those of its language do not all show the same; ``pad`` is how many
+    decimals it lacks against the others of its stack.
+    """
+
+    shown: Shown
+    full: str = ""
+    stars: str = ""
+    verdict: Verdict | None = None
+    engines: tuple[str, ...] = ()
+    label: str = ""
+    pad: int = 0
+
+    @property
+    def letter(self) -> str:
+        """The letter of the verdict, or nothing."""
+        return LETTERS[self.verdict] if self.verdict else ""
+
+    @property
+    def group(self) -> str:
+        """The group of the verdict, or nothing."""
+        return group_of(self.verdict) if self.verdict else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One source (``published``, ``Python``, ``R``) of one quantity of one term, over all columns."""
+
+    source: str
+    quantity: str
+    cells: tuple[tuple[Number, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermBlock:
+    """All lines of one term, or of one statistic of the fit (``term`` is then its name)."""
+
+    term: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRow:
+    """A row of words at the foot of a table, such as the fixed effects."""
+
+    label: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableView:
+    """A table as laid out: printed terms first, the others apart, statistics and words below."""
+
+    table: TableRow
+    terms: tuple[TermBlock, ...]
+    others: tuple[TermBlock, ...]
+    statistics: tuple[TermBlock, ...]
+    texts: tuple[TextRow, ...]
+    languages: tuple[tuple[str, tuple[str, ...]], ...]
+    has_print: bool
+
+
+class Layout:
+    """Lays out the tables of a report; looks every cell and source up once."""
+
+    def __init__(self, report: RunReport) -> None:
+        self.report = report
+        self._sources: dict[tuple[str, str], list[SourceRow]] = {}
+        for s in report.sources:
+            self._sources.setdefault((s.table, s.column), []).append(s)
+        self._cells: dict[tuple[str, str, str, str], list[CellRow]] = {}
+        for c in report.cells:
+            self._cells.setdefault((c.table, c.column, c.term, c.quantity), []).append(c)
+
+    @cached_property
+    def language_of(self) -> dict[str, str]:
+        """The label of each engine's language."""
+        names = dict(LANGUAGES)
+        return {e.id: names.get(e.language, e.id) for e in self.report.engines}
+
+    def sources(self, table: TableRow, column: ColumnRow) -> list[SourceRow]:
+        """Return what the sources say about a column."""
+        return self._sources.get((table.id, column.id), [])
+
+    def printed(self, table: TableRow, column: ColumnRow) -> dict[tuple[str, str], PrintedRow]:
+        """Return the printed numbers of a column by term and quantity."""
+        return {(p.term, p.quantity): p for s in self.sources(table, column) for p in s.printed}
+
+    def view(self, table: TableRow) -> TableView:
+        """Lay out one table."""
+        printed_terms: dict[str, None] = {}
+        all_terms: dict[str, None] = {}
+        quantities: dict[str, dict[str, None]] = {}
+        statistics: dict[str, None] = {}
+        languages: dict[str, dict[str, None]] = {}
+        for column in table.columns:
+            for (term, quantity), _ in self.printed(table, column).items():
+                if term:
+                    printed_terms[term] = None
+                    if quantity != "stars":
+                        quantities.setdefault(term, {})[quantity] = None
+                else:
+                    statistics[quantity] = None
+            for source in self.sources(table, column):
+                if source.result is None:
+                    continue
+                languages.setdefault(self.language_of.get(source.source, source.source), {})[source.source] = None
+                for row in source.result.coefs:
+                    all_terms[row.term] = None
+                for extra in source.result.extras:
+                    all_terms[extra.term] = None
+                    quantities.setdefault(extra.term, {})[extra.quantity] = None
+                statistics.update((q, None) for q in STATISTICS if getattr(source.result.stats, q) is not None)
+        ordered = {**printed_terms, **all_terms}
+        main = list(printed_terms) or list(ordered)[:MAX_TERMS]
+        rest = [t for t in ordered if t not in set(main)]
+        order = [label for _, label in LANGUAGES]
+        labels = sorted(languages, key=lambda name: order.index(name) if name in order else len(order))
+        has_print = any(self.printed(table, c) for c in table.columns)
+        stacked = ([PRINTED] if has_print else []) + labels
+        stats = sorted(statistics, key=lambda q: STATISTICS.index(q) if q in STATISTICS else -1)
+
+        def block(term: str, wanted: Iterable[str], title: str = "") -> TermBlock:
+            return TermBlock(term=title or term, lines=self._lines(table, term, wanted, stacked))
+
+        def wanted(term: str) -> list[str]:
+            found = quantities.get(term, {})
+            return [q for q in COEF_QUANTITIES if q in ALWAYS or q in found] + [
+                q for q in found if q not in COEF_QUANTITIES
+            ]
+
+        return TableView(
+            table=table,
+            terms=tuple(block(t, wanted(t)) for t in main),
+            others=tuple(block(t, wanted(t)) for t in rest),
+            statistics=tuple(block("", [q], short_name(q)) for q in stats),
+            texts=_texts(table),
+            languages=tuple((label, tuple(languages[label])) for label in labels),
+            has_print=has_print,
+        )
+
+    def _lines(self, table: TableRow, term: str, quantities: Iterable[str], stacked: Sequence[str]) -> tuple[Line, ...]:
+        lines = []
+        for quantity in quantities:
+            stacks = [self._stack(table, column, term, quantity) for column in table.columns]
+            for source in stacked:
+                cells = tuple(tuple(n for n in stack if n.label == source) for stack in stacks)
+                if any(cells):
+                    lines.append(Line(source=source, quantity=quantity, cells=cells))
+        return tuple(lines)
+
+    def _stack(self, table: TableRow, column: ColumnRow, term: str, quantity: str) -> list[Number]:
+        """Return all numbers of one quantity of one term in one column, published first, equal ones together."""
+        printed = self.printed(table, column).get((term, quantity))
+        cells = self._cells.get((table.id, column.id, term, quantity), [])
+        values: dict[str, float] = {}
+        std_error = None
+        for source in self.sources(table, column):
+            if source.result is None:
+                continue
+            value, se = _value(source, term, quantity)
+            std_error = std_error or se
+            if value is not None:
+                values[source.source] = value
+        decimals = self._decimals(quantity, printed, cells, values, std_error)
+        numbers = []
+        if printed is not None:
+            numbers.append(self._printed_number(table, column, printed, cells, decimals))
+        groups: dict[tuple[str, Number], list[str]] = {}
+        for engine, value in values.items():
+            label = self.language_of.get(engine, engine)
+            number = self._number(column, engine, value, term, quantity, printed, cells, decimals, table)
+            groups.setdefault((label, number), []).append(engine)
+        alone = {label for label, _ in groups}
+        for (label, number), engines in groups.items():
+            split = sum(1 for other, _ in groups if other == label) > 1
+            values_text = "; ".join(f"{e} {full(values[e])}" for e in engines)
+            numbers.append(
+                Number(
+                    shown=number.shown,
+                    full=values_text,
+                    stars=number.stars,
+                    verdict=number.verdict,
+                    label=label,
+                    engines=tuple(engines) if split else (),
+                    pad=number.pad,
+                )
+            )
+        numbers.extend(self._absent(table, column, alone, term, quantity))
+        return numbers
+
+    @staticmethod
+    def _decimals(
+        quantity: str,
+        printed: PrintedRow | None,
+        cells: Sequence[CellRow],
+        values: dict[str, float],
+        std_error: float | None,
+    ) -> int:
+        if quantity in COUNTS and all(float(v).is_integer() for v in values.values()):
+            return 0
+        places = printed_decimals(printed.printed) if printed else None
+        decimals = decimals_for(places, std_error if quantity in IN_UNITS else None)
+        for c in cells:
+            if c.compared and c.verdict not in AGREE and c.reference != PRINTED:
+                a, b = c.reference_value, c.candidate_value
+                if isinstance(a, float) and isinstance(b, float):
+                    decimals = decimals_to_see(a, b, decimals)
+        return decimals
+
+    def _printed_number(
+        self, table: TableRow, column: ColumnRow, p: PrintedRow, cells: Sequence[CellRow], decimals: int
+    ) -> Number:
+        stars = self.printed(table, column).get((p.term, "stars")) if p.quantity == "estimate" else None
+        found = [c.verdict for c in cells if c.reference == PRINTED and c.compared]
+        best = min(found, key=lambda v: 0 if v in AGREE else 1 if v in EXPLAINED else 2) if found else None
+        text = p.printed.replace("-", MINUS)
+        lacks = decimals - (printed_decimals(p.printed) or 0)
+        return Number(
+            shown=Shown(text),
+            full=f"published.csv, line {p.line}" if p.line else "printed",
+            stars=stars.printed if stars else "",
+            verdict=best if best not in AGREE else None,
+            label=PRINTED,
+            pad=max(0, lacks + (1 if "." not in text and decimals else 0)),
+        )
+
+    def _number(
+        self,
+        column: ColumnRow,
+        engine: str,
+        value: float,
+        term: str,
+        quantity: str,
+        printed: PrintedRow | None,
+        cells: Sequence[CellRow],
+        decimals: int,
+        table: TableRow,
+    ) -> Number:
+        mine = [c for c in cells if c.candidate == engine]
+        spoken = [c for c in mine if c.verdict != "unsupported"]
+        verdict = min((c.verdict for c in spoken), key=BADNESS.index, default=None)
+        text = fixed(value, decimals)
+        marks = [
+            mark(text, self._other_text(c, printed, decimals), True)
+            for c in mine
+            if c.compared and c.verdict not in AGREE
+        ]
+        shown = min(marks, key=lambda m: len(m.same), default=Shown(text))
+        stars = ""
+        if quantity == "estimate" and column.legend:
+            source = next(s for s in self.sources(table, column) if s.source == engine)
+            row = source.result.coef(term) if source.result else None
+            if row is not None and row.p_value is not None and row.p_value == row.p_value:
+                stars = stars_of(row.p_value, dict(column.legend))
+        return Number(shown=shown, stars=stars, verdict=verdict)
+
+    @staticmethod
+    def _other_text(c: CellRow, printed: PrintedRow | None, decimals: int) -> str:
+        if c.reference == PRINTED and printed is not None:
+            return printed.printed.replace("-", MINUS)
+        return fixed(c.reference_value, decimals) if isinstance(c.reference_value, float) else ""
+
+    def _absent(
+        self, table: TableRow, column: ColumnRow, present: set[str], term: str, quantity: str
+    ) -> Iterable[Number]:
+        """Yield a dash for each language whose engines all failed in the column, once for each term."""
+        if quantity != "estimate":
+            return
+        failed: dict[str, list[SourceRow]] = {}
+        for source in self.sources(table, column):
+            if source.result is not None and source.result.status == "error":
+                failed.setdefault(self.language_of.get(source.source, source.source), []).append(source)
+        for label, sources in failed.items():
+            if label in present:
+                continue
+            why = "; ".join(f"{s.source}: {s.result.reason}" for s in sources if s.result)
+            yield Number(shown=Shown("—"), full=why, verdict="error", label=label)
+
+
+def _value(source: SourceRow, term: str, quantity: str) -> tuple[float | None, float | None]:
+    """Return a number of a source, and the standard error of its term."""
+    assert source.result is not None
+    if not term:
+        return getattr(source.result.stats, quantity, None), None
+    row = source.result.coef(term)
+    if quantity in COEF_QUANTITIES:
+        return (getattr(row, quantity), row.std_error) if row else (None, None)
+    extra = next((e for e in source.result.extras if e.term == term and e.quantity == quantity), None)
+    return (extra.value if extra else None), None
+
+
+def _texts(table: TableRow) -> tuple[TextRow, ...]:
+    rows = [
+        ("Fixed effects", [", ".join(fixed_effects(c)) for c in table.columns]),
+        ("Std. errors", [vcov_name(c.vcov) for c in table.columns]),
+        ("Sample", [plain_formula(c.where) for c in table.columns]),
+        ("Estimator", [c.estimator if c.estimator != "feols" else "OLS" for c in table.columns]),
+    ]
+    texts = [TextRow(label=label, cells=tuple(cells)) for label, cells in rows if any(cells)]
+    return tuple(t for t in texts if t.label != "Estimator" or set(t.cells) != {"OLS"})
