@@ -1,0 +1,1 @@
+"""Audit a published table from its printed numbers alone."""
