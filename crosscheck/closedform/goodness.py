@@ -3,7 +3,8 @@
 fixest (manual page ``r2``): R2 = 1 - SSR / SST with SST about the weighted mean; adjusted: with (N - 1) / (N - K), K
 counting every parameter; within: SSR against the model with the fixed effects alone. With instruments SSR is that of
 the second stage, with fitted values in place of the endogenous regressors (Stata's ``ivregress`` and pyfixest take the
-residuals of the equation itself). Weighted sums throughout; fixest 0.14.2 leaves the weights out of the second stage's SSR.
+residuals of the equation itself). Weighted sums throughout; fixest 0.14.2 leaves the weights out of the second
+stage's SSR.
 """
 
 from __future__ import annotations
