@@ -392,7 +392,7 @@ class Resolver:
                 names_ = " and ".join(lacking)
                 raise self.error(f"{what} {names_}", f"{key}, {at}", hint=f"declare {names_} in [data]")
         if formula is not None and "lag" in functions(formula) and time is not None and self.data is not None:
-            need(time, self.kinds, ("integer", "date"), f"{self.file}, {key}", "the time of lag()")
+            need(time, self.kinds, ("integer",), f"{self.file}, {key}", "the time of lag()")
         if options.get("weights") and vcov.type == "NW":
             raise self.error("NW takes no weights here", f"{key}, vcov.type")
 

@@ -15,8 +15,9 @@ from typing import Any
 from crosscheck.canon import sha256
 from crosscheck.data import DeclaredData, inside, open_data, sample
 from crosscheck.errors import DataError, StudyError
-from crosscheck.formula import Call, Formula, Name, Number, Text
+from crosscheck.formula import Call, Formula, Name
 from crosscheck.frame import Frame
+from crosscheck.modelmatrix import reference_level
 from crosscheck.published import PublishedNumber, read_published
 from crosscheck.resolve import ColumnSpec, Resolver, Table
 from crosscheck.study_file import KnownRow, StudyFile, ToleranceRow, find_study_file, read_study_file
@@ -144,15 +145,6 @@ class Study:
             "rows": self.data.file.nrows,
             "columns": len(self.data.file.header),
         }
-
-
-def reference_level(call: Call) -> str | None:
-    """Return the level that ``ref`` names, spelled as levels are."""
-    if isinstance(call.ref, Text):
-        return call.ref.value
-    if isinstance(call.ref, Number):
-        return str(int(call.ref.value)) if call.ref.value.is_integer() else repr(call.ref.value)
-    return None
 
 
 def _check_references(formula: Formula, frame: Frame, label: str) -> None:
