@@ -1,0 +1,199 @@
+# What does fixest say? feols (with IV, weights, i(), poly(), lags), fepois, feglm, and Sun and Abraham's sunab().
+#
+# The rule of fixest 0.14 for small samples, read off its behaviour and confirmed by live fits (tests/test_r_fixest.py):
+#   nparams    number of coefficients + sum of the fixed effects' levels - (number of effects - 1)
+#   K          K.fixef = "none": nparams - sum of levels + (effects - 1), that is: the coefficients;
+#              "full": nparams; "nonnested": for iid, HC1, HC2, HC3, NW and DK the same as "full"; for clusters, with all
+#              effects nested: coefficients + 1, else nparams less (levels - 1) for each nested effect; at least
+#              coefficients + 1. An effect is nested where it is named as a cluster or combines one with ^; the data are
+#              looked at only where some cluster is not itself a fixed effect of the model.
+#   iid        SSR / (N - K) (X'X)^-1; K.adj = FALSE: SSR / (N - 1)
+#   HC1        N / (N - K); K.adj = FALSE: 1; G.adj does not apply.  HC2, HC3: no factor, whatever ssc says
+#   cluster    (N - 1) / (N - K) [K.adj] times G / (G - 1) [G.adj]; two-way, G.df = "min": one factor with the smaller
+#              of the two G on the whole sum; "conventional": each of the three matrices its own G / (G - 1).
+#              Where an eigenvalue is not positive it is replaced by 1e-16.
+#   NW, DK     (N - 1) / (N - K) [K.adj] times T / (T - 1) [G.adj], T the number of periods in the sample; Bartlett
+#              weights 1 - l / (lag + 1) over consecutive observed periods
+#   df of t    t.df = "min": G - 1 (smaller G) or T - 1 for cluster, NW and DK, else N - K; "conventional": N - K; at
+#              least 1. fepois and feglm (poisson, logit, probit): the normal.
+
+CC_FIXEF_TOL <- 1e-10
+CC_FIXEF_ITER <- 20000L
+CC_COLLIN_TOL <- 1e-9
+CC_GLM_TOL <- 1e-10
+CC_GLM_ITER <- 100L
+
+cc_fit_fixest <- function(request, frame) {
+  began <- Sys.time()
+  parts <- cc_formula(request$formula, frame)
+  weights <- cc_weights_symbol(request, frame)
+  needs <- cc_vcov_symbols(request, frame)
+  vcov_symbols <- c(needs$cluster, needs$unit, needs$time)
+  missing_ <- Filter(function(s) anyNA(cc_values(frame, s, request)), vcov_symbols)
+  sunab <- request$estimator == "sunab" || "sunab" %in% parts$calls
+
+  id <- list(
+    "fixest", request$estimator, request$formula, as.character(weights), as.character(request$unit),
+    as.character(request$time), request$options, lapply(missing_, identity)
+  )
+  model <- cc_remember(frame, id, {
+    symbols <- c(parts$used, weights, vcov_symbols)
+    cc_fixest_model(request, parts, cc_data(frame, symbols, request, missing_), weights)
+  })
+  summary_ <- cc_fixest_summary(model, request, needs, sunab)
+  seconds <- as.numeric(difftime(Sys.time(), began, units = "secs"))
+  cc_fixest_result(model, summary_, request, frame, needs, seconds)
+}
+
+cc_fixest_formula <- function(parts) {
+  rhs <- parts$rhs
+  if (length(parts$fe)) {
+    effects <- lapply(parts$fe, function(f) Reduce(function(a, b) call("^", a, b), lapply(f, as.name)))
+    rhs <- call("|", rhs, Reduce(function(a, b) call("+", a, b), effects))
+  }
+  if (!is.null(parts$endogenous)) rhs <- call("|", rhs, parts$endogenous)
+  out <- call("~", parts$lhs, rhs)
+  if (!is.null(parts$instruments)) out <- call("~", out, parts$instruments)
+  place <- cc_sealed(NW = fixest::NW, DK = fixest::DK)
+  out <- eval(out, place)
+  environment(out) <- place
+  out
+}
+
+cc_fixest_model <- function(request, parts, data, weights) {
+  formula_ <- cc_fixest_formula(parts)
+  w <- NULL
+  if (!is.null(weights)) {
+    w <- data[[weights]]
+    cc_check_weights(w)
+    if (length(w) != nrow(data)) cc_refuse("there are ", length(w), " weights for ", nrow(data), " rows")
+  }
+  if (!nrow(data)) cc_refuse("no row is left")
+  # The data are looked up again by name when covariances are computed, in the environment of this call.
+  if (request$estimator %in% c("feols", "sunab")) {
+    return(fixest::feols(
+      formula_, data = data, weights = w, vcov = "iid", fixef.rm = "none", fixef.tol = CC_FIXEF_TOL,
+      fixef.iter = CC_FIXEF_ITER, collin.tol = CC_COLLIN_TOL, nthreads = 1L, notes = FALSE, warn = TRUE, lean = FALSE,
+      mem.clean = FALSE, data.save = FALSE
+    ))
+  }
+  family_ <- if (request$estimator == "fepois") "poisson" else request$options$family
+  if (is.null(family_) || !family_ %in% c("poisson", "logit", "probit", "gaussian")) {
+    cc_unsupported("feglm needs options.family: poisson, logit, probit or gaussian")
+  }
+  fixest::feglm(
+    formula_, data = data, weights = w, vcov = "iid", fixef.rm = "none", fixef.tol = CC_FIXEF_TOL,
+    family = switch(family_, poisson = stats::poisson(), logit = stats::binomial("logit"),
+      probit = stats::binomial("probit"), gaussian = stats::gaussian()
+    ),
+    fixef.iter = CC_FIXEF_ITER, collin.tol = CC_COLLIN_TOL, glm.iter = CC_GLM_ITER, glm.tol = CC_GLM_TOL,
+    nthreads = 1L, notes = FALSE, warn = TRUE, lean = FALSE, mem.clean = FALSE, data.save = FALSE
+  )
+}
+
+cc_fixest_ssc <- function(request) {
+  s <- request$ssc
+  fixest::ssc(
+    K.adj = s$k_adj, K.fixef = s$k_fixef, K.exact = FALSE, G.adj = s$g_adj, G.df = s$g_df, t.df = s$t_df
+  )
+}
+
+# The word, or the formula of symbols, that fixest calls vcov.
+cc_fixest_vcov <- function(request, needs, place) {
+  type <- cc_vcov_type(request)
+  simple <- c(iid = "iid", HC1 = "hetero", HC2 = "hc2", HC3 = "hc3")
+  if (type %in% names(simple)) return(simple[[type]])
+  if (type == "CRV3") cc_unsupported("fixest has no CRV3")
+  if (type == "CRV1") {
+    left <- as.name("cluster")
+    right <- Reduce(function(a, b) call("+", a, b), lapply(needs$cluster, as.name))
+  } else {
+    lag_ <- request$vcov$lag
+    left <- if (is.null(lag_)) call(type) else call(type, lag_)
+    right <- as.name(needs$time)
+    if (type == "NW" && !is.null(needs$unit)) right <- call("+", as.name(needs$unit), right)
+  }
+  out <- eval(call("~", left, right), place)
+  environment(out) <- place
+  out
+}
+
+cc_fixest_summary <- function(model, request, needs, sunab) {
+  vcov_ <- cc_fixest_vcov(request, needs, environment(model$fml))
+  ssc_ <- cc_fixest_ssc(request)
+  if (!sunab) return(summary(model, vcov = vcov_, ssc = ssc_))
+  wanted <- request$options$aggregation
+  agg <- switch(if (is.null(wanted)) "dynamic" else wanted,
+    dynamic = "period", simple = "att", group = "cohort", none = FALSE, cc_unsupported("sunab has no aggregation ", wanted)
+  )
+  summary(model, vcov = vcov_, ssc = ssc_, agg = agg)
+}
+
+cc_fixest_result <- function(model, summary_, request, frame, needs, seconds) {
+  table_ <- summary_$coeftable
+  V <- summary_$cov.scaled
+  level <- request$conf_level
+  none <- is.null(table_) || !length(model$coefficients)
+  df_t <- if (none) NULL else attr(V, "df.t")
+  normal <- !none && grepl("^z", colnames(table_)[[3L]])
+  named <- function(x) {
+    x <- cc_display(frame, x)
+    if (isTRUE(model$is_iv)) sub("^fit_", "", x) else x
+  }
+  coefs <- cc_coefs(character(0), numeric(0))
+  same <- FALSE
+  if (!none) {
+    bounds <- stats::confint(summary_, level = level)
+    coefs <- cc_coefs(
+      named(rownames(table_)), table_[, 1L], table_[, 2L], table_[, 3L], table_[, 4L], bounds[[1L]], bounds[[2L]],
+      df = if (normal) Inf else df_t
+    )
+    same <- identical(rownames(table_), rownames(V))
+  }
+  type <- cc_vcov_type(request)
+  K <- if (none) NULL else attr(V, "df.K")
+  sizes <- cc_fixest_clusters(model, frame, request, needs)
+  ols <- identical(model$method_type, "feols")
+  r2 <- if (ols) fixest::r2(model, c("r2", "ar2", "wr2")) else c(r2 = NA_real_, ar2 = NA_real_, wr2 = NA_real_)
+  stat <- function(name) if (is.na(r2[[name]]) && !is.nan(r2[[name]])) NULL else r2[[name]]
+  cc_result(
+    "fixest", coefs,
+    stats = list(
+      nobs = as.double(model$nobs), r2 = stat("r2"), adj_r2 = stat("ar2"),
+      r2_within = if (length(model$fixef_vars)) stat("wr2"), df_resid = as.double(model$nobs - model$nparams)
+    ),
+    conventions = cc_conventions(
+      vcov = type, cluster = unlist(request$vcov$cluster), k = K, k_fixef = request$ssc$k_fixef,
+      factor = if (!none) cc_fixest_factor(type, request$ssc, model$nobs, K, sizes), n_clusters = sizes$shown,
+      distribution = if (normal) "normal" else "t", df_t = if (none) NULL else if (normal) Inf else as.double(df_t),
+      singletons_dropped = 0L, rows_dropped = as.integer(frame$rows - model$nobs)
+    ),
+    vcov = if (same) unclass(V)[seq_len(nrow(V)), seq_len(ncol(V)), drop = FALSE],
+    dropped = named(model$collin.var), seconds = seconds
+  )
+}
+
+# Numbers of clusters of each dimension and of their intersection, or of periods, in the estimation sample.
+cc_fixest_clusters <- function(model, frame, request, needs) {
+  count <- function(x) length(unique(x))
+  symbols <- if (length(needs$cluster)) needs$cluster else needs$time
+  if (!length(symbols)) return(list(shown = integer(0), all = integer(0)))
+  complete <- Reduce(`&`, lapply(c(needs$cluster, needs$unit, needs$time), function(s) !is.na(cc_values(frame, s, request))))
+  rows <- which(complete)[fixest::obs(model)]
+  values <- lapply(symbols, function(s) as.integer(factor(cc_values(frame, s, request)[rows])))
+  shown <- vapply(values, count, 0L)
+  both <- if (length(values) == 2L) count(paste(values[[1L]], values[[2L]]))
+  list(shown = shown, all = c(shown, both))
+}
+
+# The factor on the unadjusted covariance, by the rule at the head of this file; NULL where there is no single one.
+cc_fixest_factor <- function(type, ssc_, n, K, sizes) {
+  if (is.null(K)) return(NULL)
+  by_k <- if (!ssc_$k_adj) 1 else if (type == "HC1") n / (n - K) else (n - 1) / (n - K)
+  if (type %in% c("iid", "HC1")) return(by_k)
+  if (type %in% c("HC2", "HC3")) return(1)
+  if (!ssc_$g_adj) return(by_k)
+  if (type == "CRV1" && length(sizes$shown) == 2L && ssc_$g_df == "conventional") return(NULL)
+  g <- min(sizes$shown)
+  by_k * g / (g - 1)
+}

@@ -1,0 +1,203 @@
+# How do messages, numbers and texts cross the pipe? (docs/protocol.md)
+# JSON is read and written here, in base R, so that a bare R suffices; numbers go out with 17 significant digits.
+
+CC_TOKEN <- paste0(
+  '"[^"\\\\]*+(?:\\\\.[^"\\\\]*+)*+"', "|-?[0-9]+(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null|[][{}:,]"
+)
+CC_ESCAPES <- c('"' = '"', "\\" = "\\", "/" = "/", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t")
+
+# One JSON text to nested lists. Objects are named lists, arrays unnamed lists, null is NULL (kept as a list element).
+cc_parse_json <- function(text) {
+  tokens <- regmatches(text, gregexpr(CC_TOKEN, text, perl = TRUE))[[1L]]
+  at <- 0L
+  value <- function() {
+    at <<- at + 1L
+    token <- tokens[[at]]
+    first <- substr(token, 1L, 1L)
+    switch(first,
+      "{" = object(),
+      "[" = array_(),
+      '"' = cc_unquote(token),
+      t = TRUE,
+      f = FALSE,
+      n = NULL,
+      "-" = , "0" = , "1" = , "2" = , "3" = , "4" = , "5" = , "6" = , "7" = , "8" = , "9" = as.numeric(token),
+      stop("JSON: unexpected ", token)
+    )
+  }
+  object <- function() {
+    keys <- character(0)
+    values <- list()
+    if (tokens[[at + 1L]] == "}") {
+      at <<- at + 1L
+      return(structure(list(), names = character(0)))
+    }
+    repeat {
+      keys[[length(keys) + 1L]] <- cc_unquote(tokens[[at + 1L]])
+      if (tokens[[at + 2L]] != ":") stop("JSON: a colon is missing")
+      at <<- at + 2L
+      values[length(keys)] <- list(value())
+      at <<- at + 1L
+      if (tokens[[at]] == "}") break
+      if (tokens[[at]] != ",") stop("JSON: a comma is missing")
+    }
+    structure(values, names = keys)
+  }
+  array_ <- function() {
+    values <- list()
+    if (tokens[[at + 1L]] == "]") {
+      at <<- at + 1L
+      return(values)
+    }
+    repeat {
+      values[length(values) + 1L] <- list(value())
+      at <<- at + 1L
+      if (tokens[[at]] == "]") break
+      if (tokens[[at]] != ",") stop("JSON: a comma is missing")
+    }
+    values
+  }
+  result <- value()
+  if (at != length(tokens)) stop("JSON: text goes on after its end")
+  result
+}
+
+cc_unquote <- function(token) {
+  inner <- substr(token, 2L, nchar(token) - 1L)
+  if (!grepl("\\", inner, fixed = TRUE)) return(inner)
+  parts <- regmatches(inner, gregexpr("\\\\u[0-9a-fA-F]{4}|\\\\.|[^\\\\]+", inner, perl = TRUE))[[1L]]
+  out <- character(length(parts))
+  high <- NULL
+  for (i in seq_along(parts)) {
+    part <- parts[[i]]
+    if (startsWith(part, "\\u")) {
+      code <- strtoi(substr(part, 3L, 6L), 16L)
+      if (code >= 0xD800L && code < 0xDC00L) {
+        high <- code
+      } else if (!is.null(high)) {
+        out[[i]] <- intToUtf8(0x10000L + (high - 0xD800L) * 0x400L + (code - 0xDC00L))
+        high <- NULL
+      } else {
+        out[[i]] <- intToUtf8(code)
+      }
+    } else if (startsWith(part, "\\")) {
+      out[[i]] <- CC_ESCAPES[[substr(part, 2L, 2L)]]
+    } else {
+      out[[i]] <- part
+    }
+  }
+  paste0(out, collapse = "")
+}
+
+# Texts as JSON strings.
+cc_quote <- function(x) {
+  x <- enc2utf8(x)
+  bad <- !validUTF8(x)
+  if (any(bad)) x[bad] <- iconv(x[bad], "UTF-8", "UTF-8", sub = "byte")
+  x <- gsub("\\", "\\\\", x, fixed = TRUE)
+  x <- gsub('"', '\\"', x, fixed = TRUE)
+  if (any(grepl("[[:cntrl:]]", x))) {
+    x <- gsub("\n", "\\n", gsub("\t", "\\t", gsub("\r", "\\r", x, fixed = TRUE), fixed = TRUE), fixed = TRUE)
+    x <- gsub("[\x01-\x1f\x7f]", " ", x, perl = TRUE)
+  }
+  paste0('"', x, '"')
+}
+
+# Numbers as JSON: 17 significant digits; NA is null; NaN and infinities are words.
+cc_numbers <- function(x) {
+  if (is.integer(x) || is.logical(x)) {
+    return(ifelse(is.na(x), "null", if (is.logical(x)) tolower(as.character(x)) else sprintf("%d", x)))
+  }
+  out <- sprintf("%.17g", x)
+  whole <- is.finite(x) & !grepl("[.en]", out)
+  out[whole] <- paste0(out[whole], ".0")
+  out[is.nan(x)] <- '"NaN"'
+  out[is.na(x) & !is.nan(x)] <- "null"
+  out[is.infinite(x)] <- ifelse(x[is.infinite(x)] > 0, '"Infinity"', '"-Infinity"')
+  out
+}
+
+cc_scalars <- function(x) {
+  if (is.character(x)) ifelse(is.na(x), "null", cc_quote(x)) else cc_numbers(x)
+}
+
+# An array even where it has one element; a table (list of equally long columns) that is written as an array of objects.
+cc_vector <- function(x) structure(list(unname(x)), class = "cc_vector")
+cc_rows <- function(...) structure(list(...), class = "cc_rows")
+
+cc_json <- function(x) {
+  if (is.null(x)) return("null")
+  if (inherits(x, "cc_vector")) {
+    return(if (length(x[[1L]])) paste0("[", paste0(cc_scalars(x[[1L]]), collapse = ", "), "]") else "[]")
+  }
+  if (inherits(x, "cc_rows")) {
+    x <- unclass(x)
+    x <- x[!vapply(x, is.null, NA)]
+    if (!length(x) || !length(x[[1L]])) return("[]")
+    cells <- Map(function(name, column) paste0('"', name, '": ', cc_scalars(unname(column))), names(x), x)
+    return(paste0("[{", paste0(do.call(paste, c(unname(cells), sep = ", ")), collapse = "}, {"), "}]"))
+  }
+  if (is.list(x)) {
+    if (!length(x)) return(if (is.null(names(x))) "[]" else "{}")
+    inner <- vapply(x, cc_json, "")
+    if (is.null(names(x))) return(paste0("[", paste0(inner, collapse = ", "), "]"))
+    return(paste0("{", paste0(cc_quote(names(x)), ": ", inner, collapse = ", "), "}"))
+  }
+  if (is.matrix(x)) {
+    if (!nrow(x)) return("[]")
+    cells <- matrix(cc_numbers(x), nrow(x))
+    return(paste0("[[", paste0(apply(cells, 1L, paste0, collapse = ", "), collapse = "], ["), "]]"))
+  }
+  if (!length(x)) return("[]")
+  if (length(x) != 1L) stop("a vector of length ", length(x), " is written with cc_vector()")
+  cc_scalars(unname(x))
+}
+
+# The same, as plain nested lists, for a bridge that reads R objects itself.
+cc_plain <- function(x) {
+  if (inherits(x, "cc_vector")) return(as.list(x[[1L]]))
+  if (inherits(x, "cc_rows")) {
+    x <- unclass(x)
+    return(list(cc_columns = x[!vapply(x, is.null, NA)]))
+  }
+  if (is.list(x)) return(lapply(x, cc_plain))
+  x
+}
+
+# Exactly n bytes from a pipe; NULL at its end.
+cc_read <- function(pipe, n) {
+  if (n == 0) return(raw(0))
+  chunk <- readBin(pipe, "raw", n)
+  if (length(chunk) == n) return(chunk)
+  if (!length(chunk)) return(NULL)
+  chunks <- list(chunk)
+  have <- length(chunk)
+  while (have < n) {
+    chunk <- readBin(pipe, "raw", n - have)
+    if (!length(chunk)) return(NULL)
+    chunks[[length(chunks) + 1L]] <- chunk
+    have <- have + length(chunk)
+  }
+  do.call(c, chunks)
+}
+
+cc_receive <- function(pipe) {
+  prefix <- cc_read(pipe, 4L)
+  if (is.null(prefix)) return(NULL)
+  text <- cc_read(pipe, readBin(prefix, "integer", 1L, size = 4L, endian = "little"))
+  if (is.null(text)) return(NULL)
+  text <- rawToChar(text)
+  Encoding(text) <- "UTF-8"
+  header <- cc_parse_json(text)
+  size <- if (is.null(header$payload)) 0 else header$payload
+  payload <- cc_read(pipe, size)
+  if (is.null(payload)) return(NULL)
+  list(header = header, payload = payload)
+}
+
+cc_send <- function(pipe, header) {
+  header$payload <- 0L
+  text <- charToRaw(enc2utf8(cc_json(header)))
+  writeBin(c(writeBin(length(text), raw(), size = 4L, endian = "little"), text), pipe)
+  flush(pipe)
+}
