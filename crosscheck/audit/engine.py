@@ -71,6 +71,19 @@ def order(checks: tuple[Check, ...]) -> tuple[Check, ...]:
     )
 
 
+def one_finding_each(checks: tuple[Check, ...]) -> tuple[Check, ...]:
+    """Keep the first of several findings that say the same of the same tokens; the rest stay as checks."""
+    seen: set[tuple[str, frozenset[str]]] = set()
+    out = []
+    for check in checks:
+        key = (check.category if check.category == "claim" else check.id, frozenset(check.tokens))
+        again = check.is_finding and check.verdict == "reveals" and key in seen
+        out.append(check.but(severity="none") if again else check)
+        if check.is_finding:
+            seen.add(key)
+    return tuple(out)
+
+
 def coverage(paper: Paper, checks: tuple[Check, ...]) -> Coverage:
     """Count for every token the checks it takes part in (family 35)."""
     table: dict[str, list[str]] = {token: [] for token in paper.tokens}
@@ -78,7 +91,7 @@ def coverage(paper: Paper, checks: tuple[Check, ...]) -> Coverage:
     for check in checks:
         for token in check.tokens:
             table[token].append(check.id)
-            if check.verdict in ("consistent", "inconsistent"):
+            if check.verdict != "cannot_tell":
                 tested.add(token)
     return Coverage(
         checks_of=tuple((t, tuple(ids)) for t, ids in table.items()),

@@ -82,6 +82,7 @@ class Sample(_Model):
     rows: str | None = None
     group: str | None = None
     kind: Literal["plain", "matched", "winsorised", "trimmed"] = "plain"
+    method: Literal["nearest", "kernel", "other"] = "other"
     matching_terms: tuple[str, ...] = ()
 
 

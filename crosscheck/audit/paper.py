@@ -195,7 +195,7 @@ def _view(column: Column, mine: Mapping[tuple[str, str], Token], facts: Facts) -
     printed = mine.get(("", "nobs"))
     nobs = round(printed.value) if printed else sample.nobs
     slopes = len(column.terms)
-    extra: list[int | None] = [effect_levels(column, name, sample, facts) for name in column.fixed_effects]
+    extra: list[int | None] = [effect_levels(column, name, sample, facts, nobs) for name in column.fixed_effects]
     base = slopes + (0 if column.constant == "none" and not extra else 1)
     k: int | None = None
     options: set[int] = set()
@@ -207,7 +207,7 @@ def _view(column: Column, mine: Mapping[tuple[str, str], Token], facts: Facts) -
     return ColumnView(facts=column, tokens=mine, nobs=nobs, k=k, k_options=tuple(sorted(options)))
 
 
-def effect_levels(column: Column, name: str, sample: Sample, facts: Facts) -> int | None:
+def effect_levels(column: Column, name: str, sample: Sample, facts: Facts, nobs: int | None) -> int | None:
     """Return the number of levels of a fixed effect, where the facts give it."""
     if name in column.levels:
         return column.levels[name]
@@ -216,7 +216,12 @@ def effect_levels(column: Column, name: str, sample: Sample, facts: Facts) -> in
         source = next(s for s in facts.sample if s.id == source.rows)
     full = source.within is None and source.kind == "plain"
     if name == "unit":
-        return source.units or (facts.panel.units if full and facts.panel else None)
+        if source.units is not None or facts.panel is None:
+            return source.units
+        if full:
+            return facts.panel.units
+        exact = source.balanced and nobs is not None and nobs % facts.panel.periods == 0
+        return nobs // facts.panel.periods if exact and nobs is not None else None
     if name == "time":
         return source.periods or (facts.panel.periods if facts.panel and (full or source.balanced) else None)
     return None

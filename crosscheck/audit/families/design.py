@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 from crosscheck.audit.checks import Check
-from crosscheck.audit.facts import EventStudy, Placebo
+from crosscheck.audit.facts import EventStudy, Partition, Placebo
 from crosscheck.audit.families.fit import feasible_k
 from crosscheck.audit.families.stars import critical, t_range
 from crosscheck.audit.families.variance import s2_of
@@ -93,6 +93,8 @@ def classification(paper: Paper) -> tuple[Check, ...]:
             verdict, severity = "reveals", "cosmetic"
         else:
             verdict, words, severity = "cannot_tell", f"{scheme.name} leaves {missing} units unexplained.", "none"
+        if verdict == "reveals" and scheme.treated:
+            out += _treated_per_group(paper, scheme, deficits, candidates, tokens)
         out.append(
             Check(
                 id=f"24:{scheme.name}", family=24, kind="heuristic", tokens=tokens,
@@ -102,6 +104,40 @@ def classification(paper: Paper) -> tuple[Check, ...]:
             )  # fmt: skip
         )
     return tuple(out)
+
+
+def _treated_per_group(
+    paper: Paper, scheme: Partition, deficits: dict[str, int], left_out: list[tuple[str, ...]], tokens: tuple[str, ...]
+) -> list[Check]:
+    """Count the treated units of each subsample from a public list, where the total leaves one possibility."""
+    total, treatment = _treated(paper), paper.facts.treatment
+    if total is None or treatment is None or len(left_out) != 1:
+        return []
+    short = [name for name, d in deficits.items() if d]
+    lost = sum(scheme.treated.values()) - total
+    if len(short) > 1 or lost < 0 or (lost and not short) or (short and lost > deficits[short[0]]):
+        return []
+    counts = dict(scheme.treated)
+    if short:
+        counts[short[0]] -= lost
+    single = [name for name in deficits if counts.get(name) == 1]
+    dropped = sum(counts.get(name, 0) for name in left_out[0])
+    words = "If the treated units are those of the public list, they are " + ", ".join(
+        f"{counts[name]} {name}" for name in scheme.groups if name in counts
+    )
+    words += f", and {dropped} treated unit(s) stand in no subsample."
+    if single:
+        words += (
+            f" The {single[0]} estimate then rests on a single treated unit: no standard error can be told from it, and "
+            "its insignificance says nothing about the region."
+        )
+    return [
+        Check(
+            id=f"24:{scheme.name}:treated", family=24, kind="heuristic", tokens=tokens, verdict="reveals",
+            formula=f"{scheme.treated} less {lost} of {short or 'none'} = {total} treated (mean of {treatment.term})",
+            statement=words, category="design", strength="suggestive", severity="decision", rank=7,
+        )
+    ]  # fmt: skip
 
 
 def matching(paper: Paper) -> tuple[Check, ...]:
@@ -123,16 +159,16 @@ def matching(paper: Paper) -> tuple[Check, ...]:
         if not paper.is_full(sample.within):
             continue
         full = panel.units * panel.periods
-        least = -(-column.nobs // rows) - 1
+        least = max(1, -(-column.nobs // rows) - 1)
         ks = feasible_k(column)
-        words = (
-            f"{column.name} keeps {column.nobs} of {full} rows: with {rows} treated rows that is more than "
-            f"1:{max(least - 1, 0)} matching leaves"
-            if least > 1
-            else f"{column.name} keeps {column.nobs} of {full} rows, at most {rows} of them treated"
+        words = f"{column.name} keeps {column.nobs} of {full} rows, at most {rows} of them treated"
+        if sample.method == "nearest" and least > 1:
+            words += f": more than 1:{least - 1} matching leaves, so {least} or more neighbours were used"
+        words += f"; the {full - column.nobs} dropped rows unbalance the panel, and neither "
+        words += {"nearest": "the number of neighbours, the caliper", "kernel": "the kernel, its bandwidth"}.get(
+            sample.method, "how rows were chosen"
         )
-        words += f"; the {full - column.nobs} dropped rows break the balance of the panel, and neither the number of "
-        words += "neighbours, the caliper nor the weights are stated."
+        words += " nor the weights are stated."
         verdict = "inconsistent" if column.nobs > full else "reveals"
         out.append(
             Check(

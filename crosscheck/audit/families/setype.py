@@ -1,7 +1,7 @@
 """Are a paper's standard errors classical? All identities together decide (family 36).
 
 Each identity that holds for classical SEs only carries the chance of an accidental agreement. Columns that identities
-tie together form a block. Within a block:
+tie together, and columns of one table, form a block: a table is taken to use one kind of standard error. Within a block:
 
 * no identity fails and the chance of all agreements together is below ``NAMED``: the SEs are named classical;
 * some fail, but leaving out one or two printed numbers removes every failure and what is left still names the SEs
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import combinations
+from itertools import pairwise
 
 from crosscheck.audit.checks import Check
 from crosscheck.audit.paper import ColumnView, Paper
@@ -36,6 +36,9 @@ def blocks(paper: Paper, checks: Sequence[Check]) -> tuple[tuple[Check, ...], ..
 
     mine = [c for c in checks if c.assumes == "iid" and c.verdict in ("consistent", "inconsistent")]
     keys = {c.id: se_columns(paper, c) for c in mine}
+    for a, b in pairwise(sorted(paper.columns, key=lambda c: c.facts.table)):
+        if a.facts.table == b.facts.table and a.facts.se == b.facts.se:
+            parent[find(a.key)] = find(b.key)
     for check in mine:
         first, *rest = keys[check.id] or ("",)
         for other in rest:
@@ -143,7 +146,7 @@ def _is_classical(paper: Paper, check: Check, added: Sequence[Check]) -> bool:
     named = {k for c in added if c.id.endswith(":iid") for k in c.id.split("|")[1].split(",")}
     named |= {c.key for c in paper.columns if c.facts.se == "iid"}
     columns = se_columns(paper, check)
-    return bool(named) and any(k in named for k in columns) or check.family in (26, 38) and bool(named)
+    return bool(named) and (any(k in named for k in columns) or check.family in (26, 38))
 
 
 def judge(group: Sequence[Check]) -> tuple[str, tuple[frozenset[str], ...]]:

@@ -15,6 +15,7 @@ from crosscheck.audit.paper import ColumnView, Paper
 from crosscheck.audit.tokens import Token
 
 MIN_CLUSTERS = 5
+UNKNOWN_CLUSTERS = f"t({MIN_CLUSTERS - 1}), were there only {MIN_CLUSTERS} clusters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,9 @@ def laws(paper: Paper, column: ColumnView) -> tuple[Law, ...]:
         if count is not None and count > 1:
             out.append(Law(f"t({count - 1})", float(count - 1)))
         else:
-            out.append(Law(f"t({MIN_CLUSTERS - 1})", float(MIN_CLUSTERS - 1)))
+            out.append(Law(UNKNOWN_CLUSTERS, float(MIN_CLUSTERS - 1)))
+            if panel is not None:
+                out.append(Law(f"t({panel.units - 1})", float(panel.units - 1)))
     return tuple(dict.fromkeys(out))
 
 
@@ -166,13 +169,18 @@ def law_discrimination(paper: Paper) -> tuple[Check, ...]:
             if column.facts.table != table or column.facts.se not in ("undeclared", "cluster"):
                 continue
             t = t_range(b, se)
-            for law in laws(paper, column):
+            options = laws(paper, column)
+            unknown = any(law.name == UNKNOWN_CLUSTERS for law in options)
+            for law in options:
                 kind = _kind(law, column)
+                if law.name == UNKNOWN_CLUSTERS:
+                    continue
                 if kind == "t(G-1)" and law.df > 60:
                     continue
                 low, high = star_count(t.lo, law, legend), star_count(min(t.hi, 1e300), law, legend)
                 judged[kind] = judged.get(kind, 0) + 1
-                if not low <= shown <= high:
+                # With an unknown number of clusters the law shown is the mildest one: only a surplus of stars excludes.
+                if shown > high or (shown < low and not (unknown and kind == "t(G-1)")):
                     cut = critical(legend.levels[max(shown, 1) - 1], law.df, legend.tails)
                     against.setdefault(kind, []).append(
                         (f"{term} in {column.name}", f"t {show(t)} with {_count({shown})}; {law.name} needs {cut:.3f}")
