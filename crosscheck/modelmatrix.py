@@ -1,14 +1,10 @@
 """Which numbers does a formula stand for on a given sample?
 
-What engines without a formula parser of their own need: the outcome, the regressors with fixest's coefficient names, the
-codes of the fixed effects, endogenous regressors and instruments. R's rules decide the columns, as observed in fixest
-0.14: contrasts where the margin is in the model and dummies elsewhere; ``i(f)`` leaves out its first level unless there
-is neither an intercept nor a fixed effect and no ``i()`` before it; ``i(f, x)`` keeps all levels; levels are those of
-the whole sample, before rows with missing values are left out; infinite values count as missing.
-
-``lag(x, k)`` is by calendar: the value of the same unit at ``time - k``, missing where that row does not exist, whatever
-row stands before. It looks only at the rows of the sample, so a filter can cut lags off; put the lag into the data, or
-filter less, where that matters.
+What engines without a formula parser of their own need: the outcome, the regressors with fixest's coefficient names,
+the codes of the fixed effects, endogenous regressors and instruments. R's rules decide the columns, as observed in
+fixest 0.14: contrasts where the margin is in the model and dummies elsewhere; ``i(f)`` leaves out its first level
+unless there is neither an intercept nor a fixed effect and no ``i()`` before it; ``i(f, x)`` keeps all levels; levels
+are those of the whole sample, before rows with missing values are left out; infinite values count as missing.
 
 Collinear columns are kept: dropping them is the estimator's business.
 """
@@ -24,21 +20,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from crosscheck.arithmetic import Floats, evaluate, lagged, orthogonal_polynomials
 from crosscheck.errors import DataError
-from crosscheck.formula_tree import (
-    INTERCEPT,
-    Binary,
-    Call,
-    Expr,
-    Formula,
-    Name,
-    Negative,
-    Number,
-    Term,
-    Text,
-    emit_expr,
-    term_label,
-)
+from crosscheck.formula_tree import INTERCEPT, Call, Expr, Formula, Name, Number, Term, Text, emit_expr, term_label
 from crosscheck.formula_tree import names as columns_of
 from crosscheck.frame import Frame
 from crosscheck.syntax import listing
@@ -53,7 +37,6 @@ __all__ = [
     "reference_level",
 ]
 
-Floats: TypeAlias = NDArray[np.float64]
 Codes: TypeAlias = NDArray[np.int64]
 Block: TypeAlias = tuple[Floats, tuple[str, ...]]
 """Columns of one factor, shape (n, m), and the level of each (empty text for a number)."""
@@ -272,7 +255,7 @@ def reference_level(call: Call) -> str | None:
 
 def _indicators(codes: Codes, kept: Iterable[int]) -> Floats:
     columns = np.fromiter(kept, dtype=np.int64)
-    block = (codes[:, None] == columns[None, :]).astype(np.float64)
+    block: Floats = np.asarray(codes[:, None] == columns[None, :], dtype=np.float64)
     block[codes < 0] = np.nan
     return block
 
@@ -287,113 +270,6 @@ def _interact(term: Term, parts: Sequence[Block]) -> Block:
     columns = [reduce(np.multiply, (parts[i][0][:, p] for i, p in enumerate(pick))) for pick in picks]
     names = tuple(term_label(term, tuple(parts[i][1][p] for i, p in enumerate(pick))) for pick in picks)
     return np.column_stack(columns), names
-
-
-def evaluate(expr: Expr, frame: Frame, *, unit: str | None = None, time: str | None = None) -> Floats:
-    """Evaluate an arithmetic expression of the formula language, shape (nrows,), NaN where missing.
-
-    Raises
-    ------
-    DataError
-        For a column that is not a number, or ``lag()`` without unit and time.
-    """
-    with np.errstate(all="ignore"):
-        value = _value(expr, frame, unit, time)
-    return np.array(np.broadcast_to(value, (frame.nrows,)), dtype=np.float64)
-
-
-_FUNCTIONS = {"log": np.log, "exp": np.exp, "sqrt": np.sqrt, "abs": np.abs}
-
-
-def _value(expr: Expr, frame: Frame, unit: str | None, time: str | None) -> Floats | float:
-    if isinstance(expr, Name):
-        return frame[expr.name].as_float()
-    if isinstance(expr, Number):
-        return expr.value
-    if isinstance(expr, Negative):
-        return -_value(expr.operand, frame, unit, time)
-    if isinstance(expr, Binary):
-        left, right = (np.asarray(_value(e, frame, unit, time)) for e in (expr.left, expr.right))
-        return _arithmetic(expr.operator, left, right)
-    if isinstance(expr, Call) and expr.function == "lag":
-        column, periods = expr.args
-        assert isinstance(column, Name)
-        assert isinstance(periods, Number)
-        return lagged(frame, column.name, int(periods.value), unit=unit, time=time)
-    if isinstance(expr, Call) and expr.function == "I":
-        return _value(expr.args[0], frame, unit, time)
-    if isinstance(expr, Call) and expr.function in _FUNCTIONS:
-        result: Floats = _FUNCTIONS[expr.function](np.asarray(_value(expr.args[0], frame, unit, time)))
-        return result
-    raise DataError(f"{emit_expr(expr, ticks=False)} is not a number", hint="it can only stand as a term of its own")
-
-
-def _arithmetic(operator: str, left: Floats, right: Floats) -> Floats:
-    if operator == "+":
-        return left + right
-    if operator == "-":
-        return left - right
-    if operator == "*":
-        return left * right
-    if operator == "/":
-        return left / right
-    if right.ndim == 0 and float(right) == 2.0:
-        return left * left
-    return np.asarray(np.power(left, right))
-
-
-def lagged(frame: Frame, name: str, periods: int, *, unit: str | None, time: str | None) -> Floats:
-    """Return the value of a column ``periods`` before, by calendar within the unit, shape (nrows,).
-
-    Raises
-    ------
-    DataError
-        Without unit and time, or where a unit occurs twice in a period.
-    """
-    if unit is None or time is None:
-        raise DataError("lag() needs unit and time", hint="declare them in [data]")
-    values = frame[name].as_float()
-    units, _ = frame[unit].codes()
-    times = frame[time].as_float()
-    known = (units >= 0) & np.isfinite(times)
-    rows = np.flatnonzero(known)
-    out = np.full(frame.nrows, np.nan)
-    if not rows.size:
-        return out
-    start = times[rows].min()
-    span = int(times[rows].max() - start) + 1
-    when = (times[rows] - start).astype(np.int64)
-    key = units[rows] * span + when
-    order = np.argsort(key, kind="stable")
-    ordered = key[order]
-    if np.any(ordered[1:] == ordered[:-1]):
-        raise DataError("lag() needs one row for each unit and time", hint="remove repeated rows")
-    source = when - periods
-    wanted = units[rows] * span + source
-    at = np.minimum(np.searchsorted(ordered, wanted), ordered.size - 1)
-    found = (ordered[at] == wanted) & (source >= 0) & (source < span)
-    out[rows[found]] = values[rows[order[at[found]]]]
-    return out
-
-
-def orthogonal_polynomials(x: Floats, degree: int, *, what: str = "poly()") -> Floats:
-    """Return R's ``poly(x, degree)``: orthonormal columns, orthogonal to the constant, shape (n, degree).
-
-    The highest power in each column has a positive coefficient.
-
-    Raises
-    ------
-    DataError
-        For missing or infinite values, as R does, or too few different values.
-    """
-    if not np.isfinite(x).all():
-        raise DataError(f"{what} cannot be built on missing or infinite values", hint="leave them out by sample.where")
-    if degree >= np.unique(x).size:
-        raise DataError(f"{what} needs more than {degree} different values")
-    powers = np.power.outer(x - x.mean(), np.arange(degree + 1))
-    q, r = np.linalg.qr(powers)
-    columns: Floats = (q * np.sign(np.diag(r)))[:, 1:]
-    return columns
 
 
 def combined_codes(frame: Frame, names: Sequence[str]) -> tuple[Codes, tuple[str, ...]]:
@@ -415,4 +291,4 @@ def _squeezed(codes: Codes, labels: tuple[str, ...]) -> tuple[Codes, tuple[str, 
     used = np.unique(codes[codes >= 0])
     lookup = np.full(len(labels) + 1, -1, dtype=np.int64)
     lookup[used] = np.arange(used.size)
-    return lookup[codes], tuple(labels[u] for u in used)
+    return np.asarray(lookup[codes]), tuple(labels[u] for u in used)

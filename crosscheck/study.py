@@ -14,13 +14,15 @@ from typing import Any
 
 from crosscheck.canon import sha256
 from crosscheck.data import DeclaredData, inside, open_data, sample
+from crosscheck.declared import Declared
 from crosscheck.errors import DataError, StudyError
 from crosscheck.formula import Call, Formula, Name
 from crosscheck.frame import Frame
 from crosscheck.modelmatrix import reference_level
 from crosscheck.published import PublishedNumber, read_published
-from crosscheck.resolve import ColumnSpec, Resolver, Table
+from crosscheck.resolve import resolve_tables
 from crosscheck.study_file import KnownRow, StudyFile, ToleranceRow, find_study_file, read_study_file
+from crosscheck.tables import ColumnSpec, Table
 from crosscheck.terms import check_numbers
 
 __all__ = ["ColumnSpec", "KnownRow", "Study", "StudyFile", "Table", "ToleranceRow", "load_study"]
@@ -177,19 +179,8 @@ def load_study(path: Path | str) -> Study:
     model, content = read_study_file(file)
     folder = file.parent
     data = _declared_data(folder, model, str(file))
-    resolver = Resolver(file=str(file), model=model, data=data.file if data else None)
-    resolver.check()
-    tables = tuple(
-        Table(
-            id=table.id,
-            title=table.title,
-            source=table.source,
-            kind=table.kind,
-            columns=tuple(resolver.column(table, t, column, c) for c, column in enumerate(table.column)),
-        )
-        for t, table in enumerate(model.table)
-    )
-    resolver.check_rows(tables)
+    declared = Declared(file=str(file), model=model, data=data.file if data else None)
+    tables = resolve_tables(declared)
     published: tuple[PublishedNumber, ...] = ()
     printed_path = folder / PUBLISHED_FILE
     if printed_path.is_file():
@@ -202,8 +193,8 @@ def load_study(path: Path | str) -> Study:
         file=file,
         toml_sha256=sha256(content),
         published_sha256=sha256(printed_path.read_bytes()) if printed_path.is_file() else "",
-        unit=model.data.unit if model.data else None,
-        time=model.data.time if model.data else None,
+        unit=declared.unit,
+        time=declared.time,
         tables=tables,
         tolerances=model.tolerance,
         known=model.known,

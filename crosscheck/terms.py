@@ -15,8 +15,8 @@ from crosscheck.data import DeclaredData
 from crosscheck.errors import PublishedError, nearest
 from crosscheck.formula_tree import INTERCEPT, Call, Expr, Formula, Name, Term, emit_expr, term_label
 from crosscheck.published import PublishedNumber
-from crosscheck.resolve import ColumnSpec, Table
 from crosscheck.syntax import listing
+from crosscheck.tables import ColumnSpec, Table
 
 Levels = Callable[[str, bool], Sequence[str] | None]
 """Levels of a column; ``None`` where it is a column of numbers and not used as a factor (the second argument)."""
