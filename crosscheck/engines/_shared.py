@@ -1,0 +1,277 @@
+"""What do all Python engines do alike: time a fit, keep its warnings, check weights, count, and write rows?"""
+
+from __future__ import annotations
+
+import re
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crosscheck.conventions import Counts, SmallSample, Ssc, default_lag, nested_effects, small_sample
+from crosscheck.errors import DataError, Unsupported
+from crosscheck.formula import Binary, Call, Expr, Formula, Name, Negative, Number
+from crosscheck.modelmatrix import combined_codes
+from crosscheck.results import CoefRow, Condition
+
+if TYPE_CHECKING:
+    from crosscheck.frame import Frame
+    from crosscheck.spec import FitRequest, SscSpec
+
+Codes = NDArray[np.int64]
+
+_ABOUT_APIS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
+
+
+@dataclass
+class Recording:
+    """How long a block took, and the warnings it gave."""
+
+    seconds: float = 0.0
+    conditions: tuple[Condition, ...] = ()
+    rename: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def recording() -> Iterator[Recording]:
+    """Time a block and keep its warnings as data; warnings about deprecated interfaces say nothing about numbers."""
+    made = Recording()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        started = time.perf_counter()
+        try:
+            yield made
+        finally:
+            made.seconds = time.perf_counter() - started
+    seen: dict[tuple[str, str], Condition] = {}
+    for item in caught:
+        if not issubclass(item.category, _ABOUT_APIS):
+            text = re.sub(r"\s+", " ", str(item.message)).strip()
+            seen.setdefault(
+                (text, item.category.__name__), Condition(kind="warning", text=text, cls=item.category.__name__)
+            )
+    made.conditions = tuple(seen.values())
+
+
+def codes_of(frame: Frame, names: Sequence[str]) -> Codes:
+    """Return the codes of a column, or of the combinations of several, from 0, missing -1, shape (n,)."""
+    return combined_codes(frame, names)[0]
+
+
+def weights_of(request: FitRequest, frame: Frame) -> NDArray[np.float64] | None:
+    """Return the weights, shape (n,), or None where the request has none.
+
+    Raises
+    ------
+    DataError
+        For a negative or infinite weight, and for a frequency that is not a whole number.
+    """
+    if request.weights is None:
+        return None
+    name = request.weights.column
+    weights = frame[name].as_float()
+    known = weights[~np.isnan(weights)]
+    if np.any(known < 0) or np.any(np.isinf(known)):
+        raise DataError(f"column {name!r} has a negative or infinite weight", allowed="numbers of 0 and more")
+    if request.weights.type == "frequency" and np.any(known != np.round(known)):
+        raise DataError(f"column {name!r} has frequency weights that are not whole numbers", hint='type = "analytic"')
+    return weights
+
+
+def usable_rows(request: FitRequest, frame: Frame) -> NDArray[np.bool_]:
+    """Mark rows whose weight is not 0 and whose clusters are known: fixest leaves the others out of the sample."""
+    rows = np.ones(frame.nrows, dtype=bool)
+    weights = weights_of(request, frame)
+    if weights is not None:
+        rows &= weights != 0
+    for name in request.vcov.cluster:
+        rows &= ~frame[name].missing
+    if request.vcov.type in ("NW", "DK"):
+        for name in filter(None, (request.time, request.unit if request.vcov.type == "NW" else None)):
+            rows &= ~frame[name].missing
+    return rows
+
+
+def require_rows(rows: NDArray[np.bool_], names: Sequence[str]) -> int:
+    """Return the number of rows left, and refuse an empty sample.
+
+    Raises
+    ------
+    DataError
+        Where no row has values for all the columns.
+    """
+    left = int(rows.sum())
+    if left == 0:
+        raise DataError(
+            "the estimation sample is empty: no row has finite values in every column that the model uses",
+            where=", ".join(names),
+        )
+    return left
+
+
+def require_df(n: float, parameters: int) -> None:
+    """Refuse a model that has as many parameters as observations.
+
+    Raises
+    ------
+    DataError
+        Where no degrees of freedom are left.
+    """
+    if n <= parameters:
+        raise DataError(
+            f"the model is saturated: {n:g} observations, {parameters} parameters, so there are no standard errors"
+        )
+
+
+def ssc_words(ssc: SscSpec) -> Ssc:
+    """Return the request's small-sample words as :mod:`crosscheck.conventions` takes them."""
+    return Ssc(k_adj=ssc.k_adj, k_fixef=ssc.k_fixef, g_adj=ssc.g_adj, g_df=ssc.g_df, t_df=ssc.t_df)
+
+
+def squeezed(codes: Codes) -> Codes:
+    """Return codes from 0 without gaps, shape (n,)."""
+    return np.unique(codes, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def levels_in(codes: Codes) -> int:
+    """Return how many levels occur."""
+    return int(np.unique(codes).size)
+
+
+def cluster_counts(clusters: Sequence[Codes]) -> tuple[int, ...]:
+    """Return the number of clusters of each dimension, and of the intersection of two."""
+    counts = [levels_in(c) for c in clusters]
+    if len(clusters) == 2:
+        pairs = clusters[0] * (int(clusters[1].max()) + 1) + clusters[1]
+        counts.append(levels_in(pairs))
+    return tuple(counts)
+
+
+def counts_for(
+    request: FitRequest,
+    *,
+    n: float,
+    n_coef: int,
+    effects: Mapping[tuple[str, ...], Codes],
+    clusters: Mapping[str, Codes],
+    periods: int | None = None,
+) -> Counts:
+    """Count what enters the small-sample factors; codes are those of the rows used, each of shape (n,)."""
+    nested: tuple[bool, ...] = ()
+    if effects and clusters and request.ssc.k_fixef == "nonnested":
+        nested = nested_effects(effects, clusters)
+    return Counts(
+        n=n,
+        n_coef=n_coef,
+        fe_sizes=tuple(levels_in(c) for c in effects.values()),
+        nested=nested,
+        n_clusters=cluster_counts(tuple(clusters.values())),
+        n_periods=periods,
+    )
+
+
+def wanted(request: FitRequest, counts: Counts) -> SmallSample:
+    """Return the small-sample factors and degrees of freedom that the request asks for."""
+    return small_sample(request.vcov.canonical, counts, ssc_words(request.ssc))
+
+
+def lag_of(request: FitRequest, periods: int) -> int:
+    """Return the bandwidth: the one asked for, or the integer part of T^(1/4), fixest's for panels."""
+    return default_lag(periods) if request.vcov.lag is None else request.vcov.lag
+
+
+def require_no_gaps(unit: Codes, time: Codes, package: str) -> None:
+    """Refuse Newey-West where a package would take observations on either side of a gap as neighbours.
+
+    Raises
+    ------
+    Unsupported
+        Where a unit has a gap between its first and last period.
+    """
+    order = np.lexsort((time, unit))
+    same = np.diff(unit[order]) == 0
+    if np.any(np.diff(time[order])[same] != 1):
+        raise Unsupported(
+            f"{package} counts lags by position: with gaps in a unit's periods it would pair observations that are "
+            "more than one period apart (notyet)"
+        )
+
+
+def coef_rows(
+    terms: Sequence[str],
+    estimates: Any,
+    std_errors: Any,
+    statistics: Any,
+    p_values: Any,
+    low: Any,
+    high: Any,
+    df: float | None,
+) -> tuple[CoefRow, ...]:
+    """Make one row for each coefficient from vectors of shape (k,)."""
+    columns = (
+        np.asarray(v, dtype=np.float64).reshape(-1).tolist() for v in (estimates, std_errors, statistics, p_values)
+    )
+    bounds = (np.asarray(v, dtype=np.float64).reshape(-1).tolist() for v in (low, high))
+    return tuple(
+        CoefRow(term=term, estimate=b, std_error=s, statistic=t, p_value=p, conf_low=lo, conf_high=hi, df=df)
+        for term, b, s, t, p, lo, hi in zip(terms, *columns, *bounds, strict=True)
+    )
+
+
+def matrix_rows(matrix: Any) -> tuple[tuple[float, ...], ...]:
+    """Return a matrix as tuples of floats."""
+    return tuple(tuple(row) for row in np.asarray(matrix, dtype=np.float64).tolist())
+
+
+def finite(value: Any) -> float | None:
+    """Return a statistic as a float, None where a package has none (NaN or missing)."""
+    if value is None:
+        return None
+    number = float(value)
+    return None if np.isnan(number) else number
+
+
+def reading_lines(request: FitRequest, formula: Formula, names: Mapping[str, str], data_path: str) -> list[str]:
+    """Return lines of Python that read the data, give awkward columns plain names, and add the lags of a formula."""
+    lines = [f"df = pd.read_csv({data_path!r})"]
+    renamed = {old: new for old, new in names.items() if old != new}
+    if renamed:
+        lines.append(f"df = df.rename(columns={renamed!r})")
+    for call in lags(formula):
+        column, periods = call.args
+        assert isinstance(column, Name)
+        assert isinstance(periods, Number)
+        source, shift = names[column.name], int(periods.value)
+        keys = [names[key] for key in (request.unit, request.time) if key]
+        target = f"{source}_lag{shift}".replace("-", "m")
+        time = keys[-1]
+        lines += [
+            f"before = df[{[*keys, source]!r}].assign({time}=df[{time!r}] + {shift})",
+            f"df = df.merge(before.rename(columns={{{source!r}: {target!r}}}), on={keys!r}, how='left')",
+        ]
+    return lines
+
+
+def lags(formula: Formula) -> tuple[Call, ...]:
+    """Return the calls of ``lag()`` in a formula, each once."""
+    found: dict[Call, None] = {}
+    terms = [(formula.lhs,), *formula.terms]
+    if formula.iv is not None:
+        terms += [*formula.iv.endogenous, *formula.iv.instruments]
+    stack: list[Expr] = [factor for term in terms for factor in term]
+    while stack:
+        expr = stack.pop()
+        if isinstance(expr, Call):
+            if expr.function == "lag":
+                found[expr] = None
+            stack.extend(expr.args)
+        elif isinstance(expr, Binary):
+            stack += [expr.left, expr.right]
+        elif isinstance(expr, Negative):
+            stack.append(expr.operand)
+    return tuple(found)

@@ -1,0 +1,373 @@
+"""What does pyfixest say? Least squares and Poisson with fixed effects, IV, and Sun-Abraham through its ``i()``.
+
+Every option that decides a number is passed. The small-sample factor that pyfixest used is checked against the one that
+was asked for; where they differ the answer is ``unsupported`` and never a number near it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crosscheck.conventions import SmallSample, all_parameters, interval, p_of
+from crosscheck.engines import _pyfixest_code
+from crosscheck.engines._pyfixest_design import Design, build
+from crosscheck.engines._shared import (
+    Codes,
+    Recording,
+    codes_of,
+    coef_rows,
+    counts_for,
+    finite,
+    lag_of,
+    matrix_rows,
+    recording,
+    require_df,
+    require_no_gaps,
+    squeezed,
+    wanted,
+)
+from crosscheck.engines._sunab import aggregation
+from crosscheck.engines.base import YES, Support
+from crosscheck.errors import DataError, Unsupported
+from crosscheck.formula import Formula, functions, parse
+from crosscheck.results import CoefRow, Condition, Conventions, EstimationResult, FitStats
+
+if TYPE_CHECKING:
+    from crosscheck.frame import Frame
+    from crosscheck.spec import FitRequest
+
+DEMEANER_TOL = 1e-12
+DEMEANER_MAXITER = 10_000
+COLLIN_TOL = 1e-9
+IWLS_TOL = 1e-14
+IWLS_MAXITER = 200
+SOLVER = "scipy.linalg.solve"
+NO_FACTOR = ("HC2", "HC3", "CRV3")
+
+
+@dataclass
+class _Last:
+    """The model fitted last, so that another covariance of it costs no fit."""
+
+    key: tuple[object, ...] = ()
+    design: Design | None = None
+    model: Any = None
+    recorded: Recording = field(default_factory=Recording)
+
+
+def _refusal(request: FitRequest, formula: Formula) -> Support:
+    """Say what of a request pyfixest or this wrapper cannot do."""
+    vcov, effects, iv = request.vcov.canonical, bool(formula.fixed_effects), formula.iv is not None
+    if vcov in ("HC2", "HC3") and effects:
+        return Support("notyet", f"pyfixest refuses {vcov} with fixed effects")
+    if vcov in NO_FACTOR and iv:
+        return Support("notyet", f"pyfixest refuses {vcov} after instruments")
+    if vcov in ("HC2", "HC3") and request.estimator == "fepois":
+        return Support("notimpl", f"{vcov} after Poisson is not wrapped: pyfixest's leverages there are untested")
+    if vcov == "CRV3" and len(request.vcov.cluster) > 1:
+        return Support("notimpl", "two-way CRV3 is not wrapped: packages do not agree on what it is")
+    if vcov in ("NW", "DK"):
+        if request.time is None:
+            return Support("notimpl", f"{vcov} needs the study's time column; [data] names none")
+        if vcov == "NW" and request.unit is None and request.vcov.lag is None:
+            return Support("notyet", "pyfixest has no automatic lag for one time series; set vcov.lag")
+        if request.estimator == "fepois":
+            return Support("notimpl", f"{vcov} after Poisson is not wrapped")
+    if formula.iv is not None:
+        if request.estimator != "feols":
+            return Support("never", "instruments belong to least squares")
+        if len(formula.iv.endogenous) > 1:
+            return Support("notyet", "pyfixest takes one endogenous regressor")
+        if not (formula.intercept or effects):
+            return Support("notimpl", "instruments without an intercept are not wrapped for pyfixest")
+    if ("sunab" in functions(formula)) != (request.estimator == "sunab"):
+        return Support("never", 'sunab(cohort, period) in the formula and estimator = "sunab" go together')
+    return YES
+
+
+class Pyfixest:
+    """pyfixest as an engine."""
+
+    id = "pyfixest"
+    language: Literal["python"] = "python"
+    packages = ("pyfixest",)
+
+    def __init__(self) -> None:
+        self._last = _Last()
+
+    def supports(self, request: FitRequest) -> Support:
+        """Say whether pyfixest gives exactly what the request asks for."""
+        if request.estimator not in ("feols", "fepois", "sunab"):
+            lacking = {
+                "feglm": ("notimpl", "feglm is not wrapped for pyfixest"),
+                "re": ("notyet", "pyfixest has no random effects"),
+                "between": ("notyet", "pyfixest has no between estimator"),
+                "att_gt": ("notyet", "pyfixest has no Callaway-Sant'Anna estimator"),
+            }
+            reach, reason = lacking[request.estimator]
+            return Support(reach, reason)  # type: ignore[arg-type]
+        return _refusal(request, parse(request.formula))
+
+    def fit(self, request: FitRequest, frame: Frame) -> EstimationResult:
+        """Estimate with pyfixest.
+
+        Raises
+        ------
+        Unsupported
+            Where the data show that pyfixest would use another convention than the one asked for.
+        DataError
+            Where the sample is empty, saturated, or all regressors are collinear.
+        """
+        formula = parse(request.formula, columns=frame.names)
+        refusal = _refusal(request, formula)
+        if not refusal:
+            raise Unsupported(f"{refusal.reason} ({refusal.reach})")
+        model, design, recorded = self._model(request, formula, frame)
+        return _result(self.id, request, frame, model, design, recorded)
+
+    def code(self, request: FitRequest, data_path: str) -> str:
+        """Return Python that reproduces the fit by hand."""
+        return _pyfixest_code.write(request, data_path)
+
+    def _model(self, request: FitRequest, formula: Formula, frame: Frame) -> tuple[Any, Design, Recording]:
+        """Fit, or give the last model another covariance where only that differs."""
+        unknown = tuple(c for c in request.vcov.cluster if frame[c].missing.any())
+        serial = request.vcov.type if request.vcov.type in ("NW", "DK") else ""
+        key = (
+            frame.key,
+            request.estimator,
+            request.formula,
+            request.weights,
+            request.unit,
+            request.time,
+            unknown,
+            serial,
+        )
+        last = self._last
+        if last.key == key and last.design is not None:
+            covariance = _covariance(request, frame, last.design)
+            with recording() as made:
+                last.model._ssc_dict = _ssc(request)
+                if covariance.clusters:
+                    last.model.vcov(covariance.type, data=covariance.frame())
+                else:
+                    last.model.vcov(covariance.type, vcov_kwargs=covariance.kwargs)
+            made.conditions = (*last.recorded.conditions, *made.conditions)
+            return last.model, last.design, made
+        self._last = _Last()
+        design = build(formula, request, frame)
+        covariance = _covariance(request, frame, design)
+        model, made = _estimate(request, design, covariance)
+        self._last = _Last(key, design, model, made)
+        return model, design, made
+
+
+@dataclass(frozen=True, eq=False)
+class _Covariance:
+    """A covariance estimator in pyfixest's words; codes are those of the complete rows."""
+
+    type: Any
+    kwargs: dict[str, Any] | None
+    clusters: dict[str, Codes]
+    columns: dict[str, NDArray[Any]]
+    periods: int | None = None
+
+    def frame(self) -> Any:
+        """The cluster columns as pandas, for pyfixest's ``vcov(data=)``."""
+        import pandas as pd
+
+        return pd.DataFrame({f"c{i}": codes for i, codes in enumerate(self.clusters.values())}, copy=False)
+
+
+def _covariance(request: FitRequest, frame: Frame, design: Design) -> _Covariance:
+    vcov = request.vcov.canonical
+    clusters: dict[str, Codes] = {}
+    columns: dict[str, NDArray[Any]] = {}
+    for i, name in enumerate(request.vcov.cluster):
+        codes = codes_of(frame, (name,))[design.rows]
+        columns[f"c{i}"] = codes
+        clusters[name] = codes[design.complete]
+    if clusters:
+        return _Covariance({vcov: "+".join(columns)}, None, clusters, columns)
+    if vcov not in ("NW", "DK"):
+        return _Covariance(vcov, None, {}, {})
+    assert request.time is not None
+    time = codes_of(frame, (request.time,))[design.rows]
+    used = squeezed(time[design.complete])
+    periods = int(used.max()) + 1
+    kwargs: dict[str, Any] = {"time_id": "t0", "lag": lag_of(request, periods)}
+    columns["t0"] = time
+    if vcov == "NW" and request.unit is not None:
+        columns["u0"] = codes_of(frame, (request.unit,))[design.rows]
+        if kwargs["lag"] > 0:
+            require_no_gaps(columns["u0"][design.complete], used, "pyfixest")
+        kwargs["panel_id"] = "u0"
+    elif vcov == "DK":
+        columns["u0"] = np.arange(time.size)
+        kwargs["panel_id"] = "u0"
+    return _Covariance(vcov, kwargs, {}, columns, periods)
+
+
+def _ssc(request: FitRequest) -> Any:
+    import pyfixest as pf
+
+    words = request.ssc
+    plain = request.vcov.canonical in NO_FACTOR
+    return pf.ssc(
+        k_adj=words.k_adj and not plain,
+        k_fixef=words.k_fixef,
+        G_adj=words.g_adj and not plain,
+        G_df=words.g_df,
+    )
+
+
+def _estimate(request: FitRequest, design: Design, covariance: _Covariance) -> tuple[Any, Recording]:
+    import pandas as pd
+    import pyfixest as pf
+
+    n = int(design.complete.sum())
+    require_df(n, all_parameters(0, [int(np.unique(c).size) for c in design.effects.values()]))
+    options: dict[str, Any] = {
+        "vcov": covariance.type,
+        "vcov_kwargs": covariance.kwargs,
+        "ssc": _ssc(request),
+        "weights": None if request.weights is None else "w0",
+        "weights_type": "fweights" if request.weights and request.weights.type == "frequency" else "aweights",
+        "fixef_rm": "none",
+        "collin_tol": COLLIN_TOL,
+        "drop_intercept": False,
+        "solver": SOLVER,
+        "demeaner": pf.LsmrDemeaner(
+            fixef_atol=DEMEANER_TOL, fixef_btol=DEMEANER_TOL, fixef_maxiter=DEMEANER_MAXITER, backend="within"
+        ),
+        "copy_data": False,
+        "store_data": True,
+        "lean": False,
+    }
+    if request.estimator == "fepois":
+        options |= {"iwls_tol": IWLS_TOL, "iwls_maxiter": IWLS_MAXITER, "separation_check": []}
+    data = pd.DataFrame({**design.data, **covariance.columns}, copy=False)
+    with recording() as made:
+        try:
+            model = (pf.fepois if request.estimator == "fepois" else pf.feols)(design.text, data, **options)
+        except (ValueError, np.linalg.LinAlgError) as error:
+            text = " ".join(design.translate(str(error)).split())
+            raise DataError(f"pyfixest cannot fit this model: {text}") from error
+    if request.estimator == "fepois" and not model.convergence:
+        raise DataError(f"pyfixest's Poisson iterations did not converge to {IWLS_TOL:g} in {IWLS_MAXITER} steps")
+    made.conditions = tuple(Condition(kind=c.kind, text=design.translate(c.text), cls=c.cls) for c in made.conditions)
+    return model, made
+
+
+def _result(
+    engine: str, request: FitRequest, frame: Frame, model: Any, design: Design, recorded: Recording
+) -> EstimationResult:
+    covariance = _covariance(request, frame, design)
+    terms = tuple(design.label(name) for name in model._coefnames)
+    n, k = float(model._N), int(model._k)
+    sizes = [int(size) for size in model._k_fe] if design.effects else []
+    parameters = all_parameters(k, sizes)
+    require_df(n, parameters)
+    expected = _check(request, model, design, covariance, n, k)
+    poisson = request.estimator == "fepois"
+    df_t = math.inf if poisson else float(model._df_t)
+    notes = []
+    if not poisson and df_t != expected.df_t:
+        notes.append(f"t distribution with {df_t:g} degrees of freedom; the request asks for {expected.df_t:g}")
+    if request.estimator == "sunab":
+        notes.append(
+            "averages over cohorts and their covariance made by crosscheck from pyfixest's coefficients and covariance"
+        )
+        coefs, matrix = _aggregated(request, model, design, terms, df_t)
+    else:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            model.get_inference(alpha=1 - request.conf_level)
+        bounds = np.asarray(model._conf_int)
+        coefs = coef_rows(terms, model._beta_hat, model._se, model._tstat, model._pvalue, bounds[0], bounds[1], df_t)
+        matrix = model._vcov
+    return EstimationResult(
+        engine=engine,
+        coefs=coefs,
+        stats=FitStats(
+            nobs=n,
+            r2=None if poisson else finite(model._r2),
+            adj_r2=None if poisson else finite(model._adj_r2),
+            r2_within=None if poisson or not design.effects else finite(model._r2_within),
+            df_resid=n - parameters,
+        ),
+        conventions=Conventions(
+            vcov=request.vcov.canonical,
+            cluster=request.vcov.cluster,
+            k=float(model._df_k),
+            k_fixef=request.ssc.k_fixef,
+            ssc_factor=finite(expected.factor),
+            n_clusters=tuple(int(np.unique(c).size) for c in covariance.clusters.values()),
+            distribution="normal" if poisson else "t",
+            df_t=df_t,
+            singletons_dropped=0,
+            rows_dropped=frame.nrows - int(model._N_rows),
+            notes=tuple(notes),
+        ),
+        vcov=matrix_rows(matrix),
+        dropped=tuple(design.label(name) for name in model._collin_vars),
+        conditions=recorded.conditions,
+        seconds=recorded.seconds,
+    )
+
+
+def _aggregated(
+    request: FitRequest, model: Any, design: Design, terms: tuple[str, ...], df_t: float
+) -> tuple[tuple[CoefRow, ...], NDArray[np.float64]]:
+    """Average the cohorts' effects with their shares in the estimation sample as weights."""
+    used = design.complete
+    weights = np.ones(int(used.sum())) if design.weights is None else design.weights[used]
+    sizes = {name: float(weights @ design.data[alias][used]) for alias, name in design.cell_columns()}
+    names, matrix = aggregation(terms, sizes, request.options.get("aggregation", "dynamic"))
+    estimates = matrix @ model._beta_hat
+    covariance = matrix @ model._vcov @ matrix.T
+    with np.errstate(invalid="ignore"):
+        std_errors = np.sqrt(np.diag(covariance))
+    statistics = estimates / std_errors
+    bounds = [interval(b, s, df_t, request.conf_level) for b, s in zip(estimates, std_errors, strict=True)]
+    return coef_rows(
+        names,
+        estimates,
+        std_errors,
+        statistics,
+        [p_of(t, df_t) for t in statistics],
+        [low for low, _ in bounds],
+        [high for _, high in bounds],
+        df_t,
+    ), covariance
+
+
+def _check(request: FitRequest, model: Any, design: Design, covariance: _Covariance, n: float, k: int) -> SmallSample:
+    """Compare what pyfixest counted with what the request asks for.
+
+    Raises
+    ------
+    Unsupported
+        Where the small-sample factor would be another one.
+    """
+    counts = counts_for(
+        request, n=n, n_coef=k, effects=design.effects, clusters=covariance.clusters, periods=covariance.periods
+    )
+    asked = wanted(request, counts)
+    if float(model._df_k) != asked.k and (request.ssc.k_adj and request.vcov.canonical not in NO_FACTOR):
+        raise Unsupported(
+            f"pyfixest counts K = {model._df_k} in N - K where fixest's rule k_fixef = {request.ssc.k_fixef!r} counts "
+            f"{asked.k} (notyet)"
+        )
+    used = np.abs(np.asarray(model._ssc, dtype=np.float64).reshape(-1))
+    factors = np.asarray([asked.k_factor * g for g in asked.g_factors])
+    if used.shape != factors.shape or not np.allclose(used, factors, rtol=1e-12, atol=0):
+        raise Unsupported(f"pyfixest multiplies by {used.tolist()} where {factors.tolist()} is asked for (notyet)")
+    return asked
+
+
+ENGINE = Pyfixest()
