@@ -105,7 +105,10 @@ def code_hash(language: str) -> str:
     if language == "r":
         return _tree_hash(r_scripts_dir(), "*.R")
     package = Path(__file__).parent
-    own = ("formula.py", "modelmatrix.py", "frame.py", "conventions.py", "spec.py")
+    own = (
+        *("formula.py", "formula_tree.py", "formula_parser.py", "syntax.py", "arithmetic.py", "modelmatrix.py"),
+        *("frame.py", "conventions.py", "spec.py"),
+    )
     parts = [sha256((package / name).read_bytes()) for name in own if (package / name).exists()]
     return sha256("".join([_tree_hash(package / "engines", "*.py"), _tree_hash(package, "closedform/*.py"), *parts]))
 
