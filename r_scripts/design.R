@@ -78,7 +78,7 @@ cc_lm_model <- function(request, frame, parts, weights, needs) {
   if (!is.null(parts$instruments)) cc_unsupported("lm has no instruments")
   if ("sunab" %in% parts$calls) cc_unsupported("lm has no sunab()")
   vcov_symbols <- c(needs$cluster, needs$unit, needs$time)
-  data <- cc_data(frame, c(parts$used, weights), request, vcov_symbols)
+  data <- cc_finite(cc_data(frame, c(parts$used, weights), request, vcov_symbols))
   place <- cc_sealed(i = cc_indicator)
   rhs <- parts$rhs
   if (length(parts$fe)) {

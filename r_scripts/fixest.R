@@ -118,7 +118,29 @@ cc_fixest_vcov <- function(request, needs, place) {
   out
 }
 
+# fixest 0.14 takes leverages without weights where there are no fixed effects, and from a design whose columns may stand
+# in another order than its covariance where i() meets factor(). Leverages sum to the rank: where they do not, HC2 and HC3
+# are not what their names say.
+cc_fixest_leverages <- function(model, type) {
+  leverage <- tryCatch(stats::hatvalues(model), error = function(e) {
+    cc_unsupported("fixest cannot compute leverages here: ", cc_text(e))
+  })
+  total <- sum(leverage)
+  if (any(leverage > 1 - 1e-8)) cc_unsupported(type, " is not defined: an observation has leverage 1")
+  if (!is.finite(total) || abs(total - round(total)) > 1e-6 || total > model$nparams + 0.5 || any(leverage < -1e-8)) {
+    cc_unsupported("fixest's leverages sum to ", format(total, digits = 10L), ", not to the rank of the model (", type, ")")
+  }
+}
+
 cc_fixest_summary <- function(model, request, needs, sunab) {
+  type <- cc_vcov_type(request)
+  if (type %in% c("HC2", "HC3")) {
+    if (isTRUE(model$is_iv)) cc_unsupported("fixest has no ", type, " after instruments")
+    if (!is.null(model$weights) && is.null(model$fixef_vars)) {
+      cc_unsupported("fixest's leverages leave the weights out where there are no fixed effects (", type, ")")
+    }
+    cc_fixest_leverages(model, type)
+  }
   vcov_ <- cc_fixest_vcov(request, needs, environment(model$fml))
   ssc_ <- cc_fixest_ssc(request)
   if (!sunab) return(summary(model, vcov = vcov_, ssc = ssc_))

@@ -2,7 +2,8 @@
 #
 # A frame is an environment with names, kinds and columns as they arrived. An estimator gets a data.frame of the safe
 # symbols that its formula uses (guard.R): ccn<i>z, the column as a number; ccf<i>z, the column as a category;
-# ccl<i>z, a lag. Only these symbols are ever seen by model code, whatever the columns are called.
+# ccl<i>z, a lag; cce<i>z, arithmetic on these. Only these symbols are ever seen by model code, whatever the columns are
+# called.
 
 CC_KINDS <- c("float", "integer", "boolean", "category", "date")
 
@@ -20,6 +21,7 @@ cc_frame <- function(key, rows, columns) {
   frame$values <- stats::setNames(lapply(columns, cc_column, rows = rows), names_)
   frame$prefix <- cc_prefix(c(names_, unlist(lapply(columns, function(c) c$levels), use.names = FALSE)))
   frame$lags <- list()
+  frame$expressions <- list()
   frame$cache <- new.env(parent = emptyenv())
   frame
 }
@@ -47,7 +49,7 @@ cc_column <- function(column, rows) {
 # A stem for safe symbols that occurs in no name and no level, so that putting names back cannot touch anything else.
 cc_prefix <- function(texts) {
   stem <- "cc"
-  while (any(grepl(paste0(stem, "[nfl][0-9]+z"), texts))) stem <- paste0(stem, "q")
+  while (any(grepl(paste0(stem, "[nfle][0-9]+z"), texts))) stem <- paste0(stem, "q")
   stem
 }
 
@@ -68,9 +70,24 @@ cc_lag_symbol <- function(frame, symbol, shift) {
   paste0(frame$prefix, "l", number, "z")
 }
 
+# The symbol of an expression in other symbols.
+cc_expression_symbol <- function(frame, expression_) {
+  known <- vapply(frame$expressions, identical, NA, expression_)
+  number <- match(TRUE, known, nomatch = length(frame$expressions) + 1L)
+  if (number > length(frame$expressions)) frame$expressions[[number]] <- expression_
+  paste0(frame$prefix, "e", number, "z")
+}
+
+cc_role <- function(frame, symbol) substr(symbol, nchar(frame$prefix) + 1L, nchar(frame$prefix) + 1L)
+
+cc_number <- function(symbol) as.integer(gsub("^.*[nfle]|z$", "", symbol))
+
 cc_symbol_name <- function(frame, symbol) {
-  number <- as.integer(gsub("^.*[nfl]|z$", "", symbol))
-  role <- substr(symbol, nchar(frame$prefix) + 1L, nchar(frame$prefix) + 1L)
+  number <- cc_number(symbol)
+  role <- cc_role(frame, symbol)
+  if (role == "e") {
+    return(cc_display(frame, paste(deparse(frame$expressions[[number]], width.cutoff = 500L), collapse = " ")))
+  }
   if (role != "l") return(frame$names[[number]])
   lag_ <- frame$lags[[number]]
   paste0("lag(", cc_symbol_name(frame, lag_$of), ", ", format(lag_$shift, scientific = FALSE), ")")
@@ -79,7 +96,7 @@ cc_symbol_name <- function(frame, symbol) {
 # Names of coefficients with the columns' own names in the place of safe symbols.
 cc_display <- function(frame, texts) {
   if (!length(texts)) return(character(0))
-  hits <- gregexpr(paste0(frame$prefix, "[nfl][0-9]+z"), texts)
+  hits <- gregexpr(paste0(frame$prefix, "[nfle][0-9]+z"), texts)
   found <- unique(unlist(regmatches(texts, hits)))
   if (!length(found)) return(texts)
   named <- stats::setNames(vapply(found, function(s) cc_symbol_name(frame, s), ""), found)
@@ -88,9 +105,10 @@ cc_display <- function(frame, texts) {
 }
 
 cc_values <- function(frame, symbol, request) {
-  number <- as.integer(gsub("^.*[nfl]|z$", "", symbol))
-  role <- substr(symbol, nchar(frame$prefix) + 1L, nchar(frame$prefix) + 1L)
+  number <- cc_number(symbol)
+  role <- cc_role(frame, symbol)
   if (role == "l") return(cc_lagged(frame, frame$lags[[number]], request))
+  if (role == "e") return(cc_evaluated(frame, frame$expressions[[number]], request))
   if (!is.null(frame$cache[[symbol]])) return(frame$cache[[symbol]])
   values <- frame$values[[number]]
   kind <- frame$kinds[[number]]
@@ -106,6 +124,12 @@ cc_values <- function(frame, symbol, request) {
   }
   frame$cache[[symbol]] <- values
   values
+}
+
+cc_evaluated <- function(frame, expression_, request) {
+  inside <- all.vars(expression_)
+  data <- stats::setNames(lapply(inside, function(s) cc_values(frame, s, request)), inside)
+  as.double(eval(expression_, data, cc_sealed()))
 }
 
 cc_lagged <- function(frame, lag_, request) {
@@ -130,6 +154,12 @@ cc_data <- function(frame, symbols, request, complete = character(0)) {
     keep <- stats::complete.cases(data[complete])
     if (!all(keep)) data <- data[keep, , drop = FALSE]
   }
+  data
+}
+
+# Rows with an infinite value are left out by fixest and refused by lm and plm: they get a missing value there.
+cc_finite <- function(data) {
+  data[] <- lapply(data, function(x) if (is.double(x)) replace(x, !is.finite(x), NA_real_) else x)
   data
 }
 

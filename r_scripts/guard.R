@@ -1,8 +1,8 @@
 # Which formula may be evaluated? The text was checked in Python already; here it is checked again, as R reads it.
 #
-# cc_formula() walks what str2lang() returns against a whitelist and rebuilds it with safe symbols in the place of the
-# columns' names, so that nothing of a user's spelling is ever evaluated: a number becomes ccn<i>z, a category ccf<i>z.
-# cc_display() puts the names back into the names of coefficients.
+# cc_formula() walks what str2lang() returns against a whitelist and rebuilds it with safe symbols (frame.R) in the place
+# of columns, lags and arithmetic, so that nothing of a user's spelling is ever evaluated by a package. Arithmetic is
+# evaluated here: fixest would rewrite x^2 (I(x^2) becomes I(I(x^2))) and refuse x^z. cc_display() puts the names back.
 
 CC_FUNCTIONS <- c("i", "factor", "C", "log", "exp", "sqrt", "abs", "I", "poly", "lag", "l", "sunab")
 CC_ARITHMETIC <- c("log", "exp", "sqrt", "abs", "I")
@@ -34,7 +34,7 @@ cc_formula <- function(text, frame) {
   }
   if (length(parts) > 2L) cc_refuse("a formula has at most three parts")
   list(
-    lhs = walk$arithmetic(inner[[2L]]),
+    lhs = walk$value(inner[[2L]]),
     rhs = walk$sum(parts[[1L]]),
     fe = if (length(parts) == 2L) walk$effects(parts[[2L]]) else list(),
     endogenous = if (!is.null(endogenous)) walk$sum(endogenous),
@@ -111,6 +111,18 @@ cc_walker <- function(frame) {
     as.call(c(as.name(head), lapply(plain_arguments(x, 1L, 1L), arithmetic)))
   }
 
+  # A number of its own: a column, a lag, or arithmetic, which gets a symbol of its own.
+  value <- function(x) {
+    if (is.name(x)) return(number(x))
+    if (is.call(x) && is.name(x[[1L]]) && as.character(x[[1L]]) %in% c("lag", "l")) return(lagged(x))
+    before <- symbols
+    expression_ <- arithmetic(x)
+    if (!length(all.vars(expression_))) cc_refuse("a term without a column: ", cc_shown(x))
+    symbol <- cc_expression_symbol(frame, expression_)
+    symbols <<- union(before, symbol)
+    as.name(symbol)
+  }
+
   levels_call <- function(x) {
     arguments <- as.list(x)[-1L]
     given <- if (is.null(names(arguments))) rep("", length(arguments)) else names(arguments)
@@ -145,7 +157,7 @@ cc_walker <- function(frame) {
         call("poly", number(arguments[[1L]]), whole(arguments[[2L]]))
       },
       sunab = as.call(c(as.name("sunab"), lapply(plain_arguments(x, 2L, 2L), number))),
-      arithmetic(x)
+      value(x)
     )
   }
 
@@ -166,7 +178,7 @@ cc_walker <- function(frame) {
   }
 
   list(
-    arithmetic = arithmetic, sum = total, effects = effects,
+    value = value, sum = total, effects = effects,
     used = function() symbols, calls = function() calls
   )
 }

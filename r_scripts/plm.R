@@ -52,9 +52,10 @@ cc_plm_model <- function(request, frame, parts, needs) {
   time <- cc_symbol(frame, request$time, "category")
   effect <- cc_plm_effect(request, frame, parts)
   if (effect == "") cc_unsupported("plm absorbs the panel's unit and time only")
-  data <- cc_data(frame, c(unit, time, parts$used, needs$cluster), request, c(unit, time, needs$cluster))
+  data <- cc_finite(cc_data(frame, c(unit, time, parts$used, needs$cluster), request, c(unit, time, needs$cluster)))
   if (anyDuplicated(data[c(unit, time)])) cc_unsupported("plm needs one row for each unit and time")
-  place <- cc_sealed(i = cc_indicator)
+  # clubSandwich evaluates the call of the model, which names plm's namespace, where the formula is evaluated.
+  place <- cc_sealed(i = cc_indicator, "::" = base::`::`)
   rhs <- if (effect == "pooling") parts$rhs else cc_without_intercept(parts$rhs)
   if (is.null(rhs)) cc_unsupported("plm needs a regressor")
   formula_ <- eval(call("~", parts$lhs, rhs), place)
