@@ -174,7 +174,7 @@ def _gather(header: Event, body: Sequence[Event], footer: Event | None) -> RunRe
         findings=findings,
         counts=tuple((v, verdicts[v]) for v in VERDICTS if verdicts[v]),
         severities=tuple((s, severities[s]) for s in SEVERITIES if severities[s]),
-        summary=summarize(cells, findings, complete=complete),
+        summary_parts=summarize(cells, findings, complete=complete),
         exit_code=int(footer["exit_code"]) if footer else EXIT_BAD_INPUT,
         complete=complete,
     )

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crosscheck.report.model import PRINTED, CellRow, Explanation, Finding, SourceRow, TableRow
-from crosscheck.report.numbers import MORE, digits_text, fixed, printed_decimals
+from crosscheck.report.digits import MORE, digits_text, fixed, printed_decimals
 from crosscheck.report.words import listing, pairs_name, place_name, places_name, quantity_name
 from crosscheck.verdict import AGREE, BADNESS, SEVERITIES
 
@@ -161,11 +161,16 @@ def _what(f: Finding) -> str:
     """Name the numbers of a finding: the primary ones, of which terms."""
     counts = Counter(q for q, _ in {(c.quantity, (c.table, c.column, c.term)) for c in f.cells})
     counts = Counter({q: counts[q] for q in dict.fromkeys(c.quantity for c in f.cells)})
-    primary = [q for q in counts if q not in FOLLOWS] or list(counts)
-    names = listing((quantity_name(q, counts[q]) for q in primary), 3)
-    follow = " (and what follows from it)" if len(primary) < len(counts) else ""
+    of_fit = {c.quantity for c in f.cells if not c.term}
+    primary = [q for q in counts if q not in FOLLOWS and q not in of_fit] or [q for q in counts if q not in of_fit]
+    follow = " (and what follows from it)" if len(primary) + len(of_fit & set(counts)) < len(counts) else ""
     terms = [t for t in f.terms if t != "*"]
-    return f"the {names}" + (f" of {listing(terms, 3)}" if terms else "") + follow
+    parts = []
+    if primary:
+        names = listing((quantity_name(q, counts[q]) for q in primary), 3)
+        parts.append(f"the {names}" + (f" of {listing(terms, 3)}" if terms else "") + follow)
+    parts += [f"the {quantity_name(q)}" for q in counts if q in of_fit]
+    return listing(parts)
 
 
 def _printed_title(f: Finding, tables: Sequence[TableRow]) -> str:

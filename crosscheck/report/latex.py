@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from crosscheck.report.matrix import reached
 from crosscheck.report.model import PRINTED, EngineRow, PairRow, RunReport
-from crosscheck.report.numbers import digits_text
+from crosscheck.report.digits import digits_text
 from crosscheck.report.words import listing
 
 MAX_ROWS = 40

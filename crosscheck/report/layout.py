@@ -7,12 +7,12 @@ differs marked. Engines of one language that show the same digits share a line.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from crosscheck.compare import stars_of
 from crosscheck.report.model import PRINTED, CellRow, ColumnRow, PrintedRow, RunReport, SourceRow, TableRow
-from crosscheck.report.numbers import (
+from crosscheck.report.digits import (
     MINUS,
     Shown,
     decimals_for,
@@ -210,21 +210,19 @@ class Layout:
             number = self._number(column, engine, value, term, quantity, printed, cells, decimals, table)
             groups.setdefault((label, number), []).append(engine)
         alone = {label for label, _ in groups}
-        for (label, number), engines in groups.items():
-            split = sum(1 for other, _ in groups if other == label) > 1
-            values_text = "; ".join(f"{e} {full(values[e])}" for e in engines)
+        for (label, number), engines in sorted(groups.items(), key=lambda item: -len(item[1])):
+            rivals = [len(others) for (other, _), others in groups.items() if other == label]
+            usual = len(engines) == max(rivals) and rivals.count(len(engines)) == 1
             numbers.append(
-                Number(
-                    shown=number.shown,
-                    full=values_text,
-                    stars=number.stars,
-                    verdict=number.verdict,
+                replace(
+                    number,
+                    full="; ".join(f"{e} {full(values[e])}" for e in engines),
                     label=label,
-                    engines=tuple(engines) if split else (),
-                    pad=number.pad,
+                    engines=() if usual else tuple(engines),
                 )
             )
-        numbers.extend(self._absent(table, column, alone, term, quantity))
+        if numbers and quantity == "estimate":
+            numbers.extend(self._absent(table, column, alone))
         return numbers
 
     @staticmethod
@@ -299,12 +297,8 @@ class Layout:
             return printed.printed.replace("-", MINUS)
         return fixed(c.reference_value, decimals) if isinstance(c.reference_value, float) else ""
 
-    def _absent(
-        self, table: TableRow, column: ColumnRow, present: set[str], term: str, quantity: str
-    ) -> Iterable[Number]:
+    def _absent(self, table: TableRow, column: ColumnRow, present: set[str]) -> Iterable[Number]:
         """Yield a dash for each language whose engines all failed in the column, once for each term."""
-        if quantity != "estimate":
-            return
         failed: dict[str, list[SourceRow]] = {}
         for source in self.sources(table, column):
             if source.result is not None and source.result.status == "error":

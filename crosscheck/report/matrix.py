@@ -114,13 +114,14 @@ def _matrix(report: RunReport, places: tuple[tuple[str, str], ...], *, whole_tab
         if not block_pairs:
             continue
         candidates = {p.candidate for p in block_pairs}
-        own = {e.id for e in report.engines if e.id in candidates or (e.id in {f.source for f in failures} - shown)}
-        shown |= own
+        silent = [f for f in failures if f.source not in shown]
+        own = candidates | {f.source for f in silent}
         rows = tuple(
-            _row(e, block_pairs, [f for f in failures if f.source == e.id], places, whole_tables)
+            _row(e, block_pairs, [f for f in silent if f.source == e.id], places, whole_tables)
             for e in report.engines
             if e.id in own
         )
+        shown |= own
         blocks.append(Block(title=title, rows=tuple(r for r in rows if any(r.entries))))
     return Matrix(places=places, blocks=tuple(b for b in blocks if b.rows))
 

@@ -221,8 +221,8 @@ class PairRow:
 class RunReport:
     """A folded run: everything that a report may show.
 
-    ``exit_code`` is that of the run's footer, 2 where the run has none. ``summary`` is one plain sentence or two, the
-    gravest finding first.
+    ``exit_code`` is that of the run's footer, 2 where the run has none. ``summary_parts`` are the clauses of the
+    summary, the strongest finding first.
     """
 
     schema: int
@@ -249,9 +249,14 @@ class RunReport:
     findings: tuple[Finding, ...]
     counts: tuple[tuple[Verdict, int], ...]
     severities: tuple[tuple[Severity, int], ...]
-    summary: str
+    summary_parts: tuple[str, ...]
     exit_code: int
     complete: bool
+
+    @property
+    def summary(self) -> str:
+        """The one sentence."""
+        return "; ".join(self.summary_parts) + "."
 
     def engine(self, engine_id: str) -> EngineRow | None:
         """Return an engine by id, or ``None``."""

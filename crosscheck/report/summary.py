@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from crosscheck.report.model import PRINTED, CellRow, Finding
-from crosscheck.report.numbers import digits_text
+from crosscheck.report.digits import digits_text
 from crosscheck.report.words import listing, plural, quantity_name
 from crosscheck.verdict import EXPLAINED
 
@@ -30,8 +30,8 @@ def standing(cells: Iterable[CellRow]) -> dict[Place, str]:
     return {place: names[rank] for place, rank in best.items()}
 
 
-def summarize(cells: Sequence[CellRow], findings: Sequence[Finding], *, complete: bool) -> str:
-    """Say in one sentence whether the numbers hold, the strongest finding first.
+def summarize(cells: Sequence[CellRow], findings: Sequence[Finding], *, complete: bool) -> tuple[str, ...]:
+    """Say in one sentence whether the numbers hold, in parts, the strongest finding first.
 
     A printed number that no engine gives comes before everything else; then what differs with no cause found, by
     severity; then engines that failed.
@@ -39,7 +39,7 @@ def summarize(cells: Sequence[CellRow], findings: Sequence[Finding], *, complete
     unfinished = "" if complete else f"The run did not finish; of the {plural(len(cells), 'cell')} that it wrote: "
     if not any(c.compared for c in cells):
         why = findings[0].title if findings else "no column has two sources"
-        return f"{unfinished}Nothing was compared: {why.rstrip('.')}."
+        return (f"{unfinished}Nothing was compared: {why.rstrip('.')}",)
     held = standing(cells)
     lost = {place for place, how in held.items() if how == "met by none"}
     open_ = [f for f in findings if f.verdict not in EXPLAINED and f.severity != "none"]
@@ -52,10 +52,15 @@ def summarize(cells: Sequence[CellRow], findings: Sequence[Finding], *, complete
     parts.append(_printed_standing(held))
     parts.append(_between_engines(cells))
     missing = [f for f in findings if f.example.whole and f.verdict not in ("unsupported", "error") and f.culprit]
-    if missing:
-        parts.append(f"no numbers from {listing(f.culprit for f in missing)} where not here or stale")
-    text = "; ".join(p for p in parts if p)
-    return unfinished + (text[0].upper() + text[1:] if text.startswith(("all ", "no ")) else text) + "."
+    parts.append(listing(_absence(f) for f in missing))
+    said = [p for p in parts if p]
+    if said[0].startswith(("all ", "no ")):
+        said[0] = said[0].capitalize()
+    return (unfinished + said[0], *said[1:])
+
+
+def _absence(f: Finding) -> str:
+    return f"{f.culprit} is {'stale' if f.verdict == 'stale' else 'missing'} in {plural(len(f.places), 'column')}"
 
 
 def _strength(f: Finding, lost: set[Place]) -> int:

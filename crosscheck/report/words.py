@@ -97,10 +97,10 @@ SHORT: Mapping[str, str] = {
 
 _VCOV = {
     "iid": "iid",
-    "hetero": "heteroskedasticity-robust (HC1)",
-    "HC1": "heteroskedasticity-robust (HC1)",
-    "HC2": "heteroskedasticity-robust (HC2)",
-    "HC3": "heteroskedasticity-robust (HC3)",
+    "hetero": "robust (HC1)",
+    "HC1": "robust (HC1)",
+    "HC2": "robust (HC2)",
+    "HC3": "robust (HC3)",
     "CRV1": "clustered",
     "CRV3": "clustered (CRV3)",
     "NW": "Newey-West",
