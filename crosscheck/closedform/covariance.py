@@ -131,7 +131,8 @@ def sandwich(bread: LongArray, sums: LongArray) -> LongArray:
 def _hetero(fit: Fit, vcov: str, frequency: bool) -> LongArray:
     scores = fit.scores
     if vcov != "HC1":
-        left = 1 - (fit.leverage + fit.absorber.leverage())
+        own = fit.leverage + fit.absorber.leverage()
+        left = 1 - (own / fit.weights if frequency else own)
         if float(left.min()) < SATURATED:
             raise DataError(
                 f"{vcov} does not exist: {int((left < SATURATED).sum())} observations have a leverage of one",

@@ -1,0 +1,127 @@
+"""How does a request for Sun and Abraham's estimator become a regression and its averages?"""
+
+from __future__ import annotations
+
+import time as clock
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crosscheck.closedform.goodness import goodness
+from crosscheck.closedform.sunab import averages, interactions
+from crosscheck.engines._oracle_linear import Inference, LinearModel, assemble, coef_rows, conventions_of, inference
+from crosscheck.engines._shared import ssc_words, usable_rows, weights_of
+from crosscheck.errors import Unsupported
+from crosscheck.formula import Call, Formula, Name, parse
+from crosscheck.modelmatrix import model_matrix
+from crosscheck.results import EstimationResult, FitStats
+
+if TYPE_CHECKING:
+    from crosscheck.closedform.sunab import Interactions
+    from crosscheck.frame import Frame
+    from crosscheck.spec import FitRequest
+
+
+def _split(formula: Formula) -> tuple[Formula, str, str]:
+    """Return the formula without ``sunab()``, and the names of cohort and period.
+
+    Raises
+    ------
+    Unsupported
+        Where ``sunab()`` stands in an interaction, or more than once.
+    """
+    calls = [(term, f) for term in formula.terms for f in term if isinstance(f, Call) and f.function == "sunab"]
+    if len(calls) != 1 or len(calls[0][0]) != 1:
+        raise Unsupported("sunab() stands once, as a term of its own (never)")
+    term, call = calls[0]
+    cohort, period = call.args
+    assert isinstance(cohort, Name)
+    assert isinstance(period, Name)
+    return replace(formula, terms=tuple(t for t in formula.terms if t != term)), cohort.name, period.name
+
+
+def fit_sunab(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
+    """Answer a request for ``sunab``."""
+    started = clock.perf_counter()
+    rest, cohort_name, period_name = _split(parse(request.formula, columns=frame.names))
+    model, made, first = _model(request, frame, rest, cohort_name, period_name)
+    found = inference(model, request, request.vcov, ssc_words(request.ssc))
+    columns = [j - first for j in model.fit.kept if j >= first]
+    keep = np.array(columns, dtype=np.intp)
+    weights = model.weights if model.weights is not None else np.ones(model.y.size)
+    mass = weights @ model.x[:, first:][:, keep]
+    others = [j for j, kept in enumerate(model.fit.kept) if kept < first]
+    own = [j for j, kept in enumerate(model.fit.kept) if kept >= first]
+    table = averages(
+        made.event[keep], made.cohort[keep], mass, request.options.get("aggregation") or "dynamic", period_name
+    )
+    combine = np.zeros((len(table) + len(others), len(model.terms)))
+    for i, row in enumerate(table):
+        combine[i, own] = row.weights
+    for i, j in enumerate(others):
+        combine[len(table) + i, j] = 1
+    terms = (*(row.term for row in table), *(model.terms[j] for j in others))
+    return _result(engine, request, model, found, combine, terms, started)
+
+
+def _model(
+    request: FitRequest, frame: Frame, rest: Formula, cohort: str, period: str
+) -> tuple[LinearModel, Interactions, int]:
+    """Fit the saturated regression; also the position of the first interaction among its columns."""
+    usable = usable_rows(request, frame)
+    sample = frame.take(usable) if not usable.all() else frame
+    weighted = (request.weights.column,) if request.weights else ()
+    matrix = model_matrix(rest, sample, unit=request.unit, time=request.time, also=(cohort, period, *weighted))
+    used = sample.take(matrix.rows)
+    made = interactions(used[cohort].as_float(), used[period].as_float())
+    final = used.take(made.rows)
+    weights = weights_of(request, final)
+    effects = {fe: matrix.fe_codes[made.rows, j] for j, fe in enumerate(rest.fixed_effects)}
+    names = (
+        *matrix.names,
+        *(f"{period}::{e:g}:cohort::{c:.15g}" for e, c in zip(made.event, made.cohort, strict=True)),
+    )
+    model = assemble(
+        y=matrix.y[made.rows],
+        x=np.column_stack([matrix.X, made.columns])[made.rows],
+        names=names,
+        weights=weights,
+        effects=effects,
+        frame=final,
+        frequency=request.weights is not None and request.weights.type == "frequency",
+        intercept=rest.intercept or bool(effects),
+        rows_dropped=frame.nrows - final.nrows,
+    )
+    return model, made, len(matrix.names)
+
+
+def _result(
+    engine: str,
+    request: FitRequest,
+    model: LinearModel,
+    found: Inference,
+    combine: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    terms: tuple[str, ...],
+    started: float,
+) -> EstimationResult:
+    estimates = np.asarray(combine @ model.fit.coef, dtype=np.float64)
+    vcov = combine @ found.matrix @ combine.T
+    fit = goodness(model.fit, model.y, model.n, model.parameters, intercept=model.intercept, n_coef=len(model.terms))
+    with np.errstate(invalid="ignore"):
+        std_errors = np.sqrt(np.diag(vcov))
+    return EstimationResult(
+        engine=engine,
+        coefs=coef_rows(terms, estimates.tolist(), std_errors.tolist(), found.small_sample.df_t, request.conf_level),
+        stats=FitStats(
+            nobs=model.n,
+            r2=fit.r2,
+            adj_r2=fit.adj_r2,
+            r2_within=fit.r2_within,
+            df_resid=model.n - model.parameters,
+        ),
+        conventions=replace(conventions_of(request, found), rows_dropped=model.rows_dropped),
+        vcov=tuple(tuple(row) for row in vcov.tolist()),
+        dropped=model.dropped,
+        seconds=clock.perf_counter() - started,
+    )
