@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 
 from crosscheck.audit.checks import Check, compare
@@ -15,7 +16,7 @@ from crosscheck.audit.formulas import (
     two_group_se,
 )
 from crosscheck.audit.interval import Interval, as_interval, root, show, square
-from crosscheck.audit.paper import Paper
+from crosscheck.audit.paper import ColumnView, Paper
 
 
 def bivariate(paper: Paper) -> tuple[Check, ...]:
@@ -122,6 +123,65 @@ def through_means(paper: Paper) -> tuple[Check, ...]:
     return tuple(out)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConstantFit:
+    """How a two-way column's constant can have been made.
+
+    ``cells`` are (words, distance, SE interval, fits) for every base cell, ``absorbed`` the value that averaged effects
+    would give, ``shape`` the part of the variance in units of s2 that no base cell changes.
+    """
+
+    cells: tuple[tuple[str, float, Interval, bool], ...]
+    absorbed: Interval
+    is_absorbed: bool
+    shape: float
+    tokens: tuple[str, ...]
+
+    @property
+    def fits(self) -> tuple[tuple[str, float, Interval, bool], ...]:
+        """The base cells that give the printed SE."""
+        return tuple(cell for cell in self.cells if cell[3])
+
+    @property
+    def settled(self) -> float | None:
+        """Distance ``D_i. + D_.t - D_..`` of the base cell, where exactly one fits and absorbing does not."""
+        return self.fits[0][1] if len(self.fits) == 1 and not self.is_absorbed else None
+
+
+def constant_fit(paper: Paper, column: ColumnView) -> ConstantFit | None:
+    """Compare a two-way column's constant with every way of making it; None where numbers or facts are missing."""
+    panel, treatment, facts = paper.facts.panel, paper.facts.treatment, column.facts
+    if panel is None or treatment is None or len(paper.cohorts) != 1 or not paper.is_full(facts.sample):
+        return None
+    if set(facts.fixed_effects) != {"unit", "time"} or facts.terms != (treatment.term,):
+        return None
+    const, const_se = (column.get(paper.facts.constant_term, q) for q in ("estimate", "std_error"))
+    b, se = (column.get(treatment.term, q) for q in ("estimate", "std_error"))
+    ybar = paper.describe(facts.outcome, "mean", facts.sample)
+    share = paper.describe(treatment.term, "mean", facts.sample)
+    s2 = s2_of(paper, column)
+    if not (const and const_se and b and se and ybar and share and s2):
+        return None
+    absorbed = ybar.interval - b.interval * share.interval
+    cohorts, units, periods = paper.cohorts[0], panel.units, panel.periods
+    mean = sum(g * p for g, p in cohorts) / (units * periods)
+    treated = sum(g for g, _ in cohorts)
+    bases = [("a never-treated unit", 0.0)] if treated < units else []
+    bases += [(f"a unit treated from {panel.last - p + 1} on", p / periods) for g, p in cohorts if g]
+    dates = [("a period before treatment", 0.0)] + [
+        (f"a period from {panel.last - p + 1} on", sum(g for g, q in cohorts if q >= p) / units) for _, p in cohorts
+    ]
+    cells = []
+    for (unit, d_unit), (when, d_time) in product(bases, dates):
+        box = root(dummy_constant_variance(s2[0], se.interval, units, periods, d_unit, d_time, mean))
+        cells.append((f"{unit}, {when}", d_unit + d_time - mean, box, box.meets(const_se.interval)))
+    ids = (const.id, const_se.id, b.id, se.id, ybar.id, share.id, *(t.id for t in s2[1]))
+    return ConstantFit(
+        cells=tuple(cells), absorbed=absorbed, is_absorbed=absorbed.meets(const.interval),
+        shape=1.0 / periods + 1.0 / units - 1.0 / (units * periods), tokens=ids,
+    )  # fmt: skip
+
+
 def dummy_constant(paper: Paper) -> tuple[Check, ...]:
     """Ask how the constant of a two-way column without controls was made (family 11).
 
@@ -130,70 +190,36 @@ def dummy_constant(paper: Paper) -> tuple[Check, ...]:
     SE. False positives: medium, since a user may choose any base; every base cell is tried.
     """
     out: list[Check] = []
-    panel, treatment = paper.facts.panel, paper.facts.treatment
-    if panel is None or treatment is None:
-        return ()
     for column in paper.columns:
-        facts = column.facts
-        if set(facts.fixed_effects) != {"unit", "time"} or facts.terms != (treatment.term,):
+        fit = constant_fit(paper, column)
+        if fit is None:
             continue
         const, const_se = (column.get(paper.facts.constant_term, q) for q in ("estimate", "std_error"))
-        b, se = (column.get(treatment.term, q) for q in ("estimate", "std_error"))
-        ybar = paper.describe(facts.outcome, "mean", facts.sample)
-        share = paper.describe(treatment.term, "mean", facts.sample)
-        s2 = s2_of(paper, column)
-        if None in (const, const_se, b, se, ybar, share, s2) or len(paper.cohorts) != 1 or not paper.is_full(facts.sample):
-            continue
-        assert const and const_se and b and se and ybar and share and s2
-        absorbed = ybar.interval - b.interval * share.interval
-        cohorts = paper.cohorts[0]
-        rows = sum(g * p for g, p in cohorts)
-        mean = rows / (panel.units * panel.periods)
-        treated = sum(g for g, _ in cohorts)
-        bases: list[tuple[str, float]] = [("never treated", 0.0)] if treated < panel.units else []
-        bases += [(f"treated from {panel.last - p + 1}", p / panel.periods) for g, p in cohorts if g]
-        fits = []
-        boxes = []
-        dates = [("an untreated year", 0.0)] + [
-            (f"a year from {panel.last - p + 1} on", sum(g for g, q in cohorts if q >= p) / panel.units)
-            for _, p in cohorts
-        ]
-        for (unit, d_unit), (year, d_time) in product(bases, dates):
-            variance = dummy_constant_variance(
-                s2[0], se.interval, panel.units, panel.periods, d_unit, d_time, mean
-            )
-            box = root(variance)
-            boxes.append(box)
-            if box.meets(const_se.interval):
-                fits.append((unit, year))
-        is_absorbed = absorbed.meets(const.interval)
-        ids = (const.id, const_se.id, b.id, se.id, ybar.id, share.id, *(t.id for t in s2[1]))
-        formula = (
-            f"absorbed: ybar - b Dbar = {show(absorbed)} against {const.printed}; dummies: SE in "
-            + ", ".join(f"{show(x)} ({u}, {y})" for x, ((u, _), (y, _)) in zip(boxes, product(bases, dates), strict=True))
-            + f" against {const_se.printed}"
+        assert const and const_se
+        formula = f"absorbed: ybar - b Dbar = {show(fit.absorbed)} against {const.printed}; dummies: SE in " + ", ".join(
+            f"{show(box)} ({words})" for words, _, box, _ in fit.cells
         )
-        settled = len({u for u, _ in fits}) == 1 and not is_absorbed
-        if settled:
-            unit, year = fits[0][0], " or ".join(dict.fromkeys(y for _, y in fits))
-            words = (
-                f"The constant of {column.name} is the fitted level of one base unit in one base period, not an average: effects "
-                f"were entered as dummies, the base unit is {unit}, the base period {year}."
+        formula += f" against {const_se.printed}"
+        if fit.settled is not None:
+            verdict, severity, words = "reveals", "cosmetic", (
+                f"The constant of {column.name} is the fitted level of one base cell, not an average: effects were "
+                f"entered as dummies, and the base is {fit.fits[0][0]}."
             )
-            verdict = "reveals"
-        elif is_absorbed and not fits:
-            verdict, words = "reveals", f"The constant of {column.name} is the mean of absorbed effects."
-        elif not fits and not is_absorbed:
-            verdict, words = "inconsistent", f"No way of making the constant of {column.name} gives its SE."
+        elif fit.is_absorbed and not fit.fits:
+            verdict, severity = "reveals", "cosmetic"
+            words = f"The constant of {column.name} is the mean of absorbed effects."
+        elif not fit.fits and not fit.is_absorbed:
+            verdict, severity = "inconsistent", "printed"
+            words = f"No way of making the constant of {column.name} gives its value and SE."
         else:
-            verdict, words = "cannot_tell", f"Several ways of making the constant of {column.name} fit."
+            verdict, severity = "cannot_tell", "none"
+            words = f"Several ways of making the constant of {column.name} fit."
         out.append(
             Check(
-                id=f"11:{column.key}", family=11, kind="exact identity", tokens=ids,
+                id=f"11:{column.key}", family=11, kind="exact identity", tokens=fit.tokens,
                 verdict=verdict,  # type: ignore[arg-type]
-                formula=formula, interval=boxes[-1], statement=words, assumes="iid",
-                category="arithmetic" if verdict == "inconsistent" else "undisclosed",
-                severity={"reveals": "cosmetic", "inconsistent": "printed"}.get(verdict, "none"), rank=3,
+                formula=formula, interval=fit.cells[-1][2], statement=words, assumes="iid", severity=severity,
+                category="arithmetic" if verdict == "inconsistent" else "undisclosed", rank=3,
             )  # fmt: skip
         )
     return tuple(out)
