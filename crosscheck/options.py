@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from crosscheck.design_options import DESIGN_ENGINES, DESIGN_OPTIONS, WITHOUT_REGRESSION
 from crosscheck.spec import Model
 
 PANEL_ESTIMATORS = frozenset({"re", "between", "att_gt", "sunab"})
-WITHOUT_FORMULA = frozenset({"att_gt"})
+WITHOUT_FORMULA = frozenset({"att_gt"}) | WITHOUT_REGRESSION
 
 
 class NoOptions(Model):
@@ -104,6 +105,7 @@ OPTIONS: dict[str, type[Model]] = {
     "between": NoOptions,
     "att_gt": AttGtOptions,
     "sunab": SunabOptions,
+    **DESIGN_OPTIONS,
 }
 
 _REGRESSION = (
@@ -119,5 +121,6 @@ DEFAULT_ENGINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "between": _PANEL,
     "att_gt": (("csdid", "diff-diff", "moderndid", "differences", "oracle"), ("r.did",)),
     "sunab": (("pyfixest", "oracle"), ("r.fixest",)),
+    **DESIGN_ENGINES,
 }
 """Candidates and references where a study names none; ids that this installation does not know are left out."""

@@ -13,7 +13,18 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from crosscheck.canon import digest
 
 VcovType = Literal["iid", "hetero", "HC1", "HC2", "HC3", "CRV1", "CRV3", "NW", "DK"]
-Estimator = Literal["feols", "fepois", "feglm", "re", "between", "att_gt", "sunab"]
+Design = Literal[
+    "describe",
+    "entropy",
+    "winsor_feols",
+    "mediation",
+    "placebo",
+    "wild_bootstrap",
+    "psm_did",
+    "subgroups",
+    "inference_grid",
+]
+Estimator = Literal["feols", "fepois", "feglm", "re", "between", "att_gt", "sunab", Design]
 
 
 class Model(BaseModel):

@@ -2,14 +2,15 @@
 # It keeps frames and the last fitted model, runs engines, and returns conditions as data. worker.R and rpy2 both use it.
 
 CC_FILES <- c(
-  "protocol.R", "frame.R", "guard.R", "result.R", "fixest.R", "did.R", "design.R", "lm.R", "plm.R", "clubsandwich.R"
+  "protocol.R", "frame.R", "guard.R", "result.R", "fixest.R", "did.R", "design.R", "lm.R", "plm.R", "clubsandwich.R",
+  "designs.R", "designs_fit.R", "designs_tables.R", "designs_panel.R"
 )
 
 cc_state <- new.env(parent = emptyenv())
 
 # Settings that digits and safety depend on; called once, before anything else.
 cc_start <- function(folder, scripts = character(0)) {
-  home <- parent.frame()
+  home <- environment(cc_start)
   Sys.setlocale("LC_COLLATE", "C")
   Sys.setenv(TZ = "UTC")
   options(
@@ -29,6 +30,7 @@ cc_start <- function(folder, scripts = character(0)) {
   cc_register("r.lm", cc_fit_lm, c("sandwich", "lmtest"))
   cc_register("r.plm", cc_fit_plm, c("plm", "lmtest"))
   cc_register("r.clubsandwich", cc_fit_clubsandwich, c("clubSandwich", "lmtest"))
+  cc_register("r.designs", cc_fit_designs, "base")
   for (script in scripts) sys.source(script, envir = home)
   if (length(ls(globalenv(), all.names = TRUE))) {
     rm(list = setdiff(ls(globalenv(), all.names = TRUE), ".Random.seed"), envir = globalenv())
@@ -126,6 +128,9 @@ cc_answer <- function(engine, key, request) {
   result$conditions <- lapply(conditions, function(x) x[c("kind", "text", "cls")])
   list(ok = TRUE, result = result, retire = retire)
 }
+
+# The same for a bridge that reads R objects itself.
+cc_answer_plain <- function(engine, key, request) cc_plain(cc_answer(engine, key, request))
 
 # Load packages when first needed, single-threaded; their start-up messages are nobody's conditions.
 cc_need <- function(packages) {

@@ -29,6 +29,9 @@ _BUILT_IN = {
     "r.lm": "crosscheck.engines.r:LM",
     "r.plm": "crosscheck.engines.r:PLM",
     "r.clubsandwich": "crosscheck.engines.r:CLUBSANDWICH",
+    "designs": "crosscheck.engines.designs:ENGINE",
+    "r.designs": "crosscheck.engines.r_designs:DESIGNS",
+    "r.matchit": "crosscheck.engines.r_designs:MATCHIT",
 }
 
 
