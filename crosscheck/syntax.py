@@ -25,7 +25,7 @@ _TOKEN = re.compile(
     r"""
     (?P<space>[ \t]+)
   | (?P<macro>\.\.[^\W\d][\w.]*)
-  | (?P<name>(?:[^\W\d]|\.(?![\d.]))[\w.]*)
+  | (?P<name>(?:[^\W\d]|\.(?=[^\W\d]))[\w.\u0300-\u036f]*)
   | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
   | `(?P<quoted_name>[^`]*)`
   | "(?P<double>[^"]*)"
@@ -182,12 +182,17 @@ def check_name(name: str, source: Source | None = None, position: int = 0) -> No
     Raises
     ------
     FormulaError
-        Where the name is empty or holds a back-tick, a backslash, or a control character.
+        Where the name is empty, holds a back-tick, a backslash or a control character, or means something else in a
+        formula of R even in back-ticks: ``.``, ``...``, or anything that begins with two dots.
     """
     bad = next((c for c in name if c in "`\\" or unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")), None)
-    if name and bad is None:
+    dots = name == "." or name.startswith("..")
+    if name and bad is None and not dots:
         return
-    what = f"a column name cannot hold {show(bad)}" if bad else "a column name cannot be empty"
+    if dots:
+        what = "a column cannot be named '.'" if name == "." else "a column name cannot begin with two dots"
+    else:
+        what = f"a column name cannot hold {show(bad)}" if bad else "a column name cannot be empty"
     hint = "rename the column in the data file"
     if source is None:
         raise FormulaError(what, where=f"column {name!r}", hint=hint)
@@ -204,6 +209,8 @@ def _stray(source: Source, position: int, allowed: str, hints: Mapping[str, str]
         hint = "comments are not part of the language; TOML has its own"
     elif character in "\r\n":
         hint = "write it on one line"
+    elif character == ".":
+        hint = "write the columns out, or declare them as a macro and write ..name"
     if not hint and (character.isspace() or not character.isprintable()):
         hint = "replace it by an ordinary space"
     return error_at(source, position, f"{show(character)} is not allowed here", allowed=allowed, hint=hint)
