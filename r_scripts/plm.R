@@ -162,7 +162,7 @@ cc_plm_result <- function(request, frame, fit, tested, V, n, K, df, sizes, secon
     conventions = cc_conventions(
       vcov = cc_vcov_type(request), cluster = unlist(request$vcov$cluster), k = K, k_fixef = request$ssc$k_fixef,
       factor = V$factor, n_clusters = sizes, distribution = if (is.finite(df)) "t" else "normal", df_t = as.double(df),
-      singletons_dropped = 0L, rows_dropped = as.integer(frame$rows - length(model$residuals))[fit$kind != "between"]
+      singletons_dropped = 0L, rows_dropped = if (fit$kind != "between") as.integer(frame$rows - length(model$residuals))
     ),
     vcov = unname(V$matrix), dropped = fit$dropped, extras = cc_plm_components(fit), seconds = seconds,
     packages = c("plm", "lmtest")

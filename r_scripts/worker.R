@@ -4,9 +4,7 @@ local({
   arguments <- commandArgs(trailingOnly = TRUE)
   home <- new.env(parent = parent.env(globalenv()))
   sys.source(file.path(arguments[[1L]], "session.R"), envir = home)
-  evalq(cc_start, home)
-  home$cc_arguments <- arguments
-  eval(quote(cc_start(cc_arguments[[1L]], cc_arguments[-1L])), home)
+  home$cc_start(arguments[[1L]], arguments[-1L])
 
   eval(quote({
     cc_inbox <- fifo(paste0("/dev/fd/", Sys.getenv("CROSSCHECK_IN")), "rb", blocking = TRUE)
