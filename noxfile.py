@@ -37,7 +37,9 @@ def install(session: nox.Session, *extras: str) -> None:
     session.install("-e", f".[{','.join(extras)}]")
     version = r_version()
     if version is not None:
-        pins = ["rpy2>=3.6.5"] if version >= (4, 5) else ["rpy2==3.6.4", "rpy2-rinterface<=3.6.4", "rpy2-robjects<=3.6.4"]
+        pins = (
+            ["rpy2>=3.6.5"] if version >= (4, 5) else ["rpy2==3.6.4", "rpy2-rinterface<=3.6.4", "rpy2-robjects<=3.6.4"]
+        )
         # Building rpy2 needs R's headers; without them Rscript serves, so a failure is not fatal.
         session.install(*pins, success_codes=[0, 1, 2], silent=True)
     marker.write_text(state, "utf-8")

@@ -43,9 +43,9 @@ def _study_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _format_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option("--format", "format_", type=FORMATS, default="text", show_default=True, help="What stdout gets.")(
-        command
-    )
+    return click.option(
+        "--format", "format_", type=FORMATS, default="text", show_default=True, help="What stdout gets."
+    )(command)
 
 
 @cli.command()
@@ -56,7 +56,9 @@ def _format_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--transport", type=TRANSPORTS, default="auto", show_default=True, help="How R is reached.")
 @click.option("--fail-on", type=FAIL_ON, default="printed", show_default=True, help="Least severity that gives exit 1.")
 @click.option("--require", multiple=True, metavar="ENGINE", help="Leave with 3 where this engine is missing.")
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, show_default=True, help="Seconds for one fit.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.1), default=120.0, show_default=True, help="Seconds for one fit."
+)
 @click.option("--no-cache", is_flag=True, help="Fit everything again.")
 @_format_option
 def run(
@@ -95,7 +97,9 @@ def run(
 @_study_argument
 @click.option("--engine", "engines_", multiple=True, help="Only this R engine (may be given again).")
 @click.option("--table", "tables", multiple=True, help="Only this table (may be given again).")
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, show_default=True, help="Seconds for one fit.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.1), default=120.0, show_default=True, help="Seconds for one fit."
+)
 def record(studies: tuple[str, ...], engines_: tuple[str, ...], tables: tuple[str, ...], timeout: float) -> int:
     """Write references of R's results from a live R, for machines without R."""
     from crosscheck.session import record_studies
@@ -171,7 +175,9 @@ def main(argv: list[str] | None = None) -> None:
         error.show(file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
-        click.echo("crosscheck: interrupted; the run file is incomplete, what was fitted is cached: run again", err=True)
+        click.echo(
+            "crosscheck: interrupted; the run file is incomplete, what was fitted is cached: run again", err=True
+        )
         code = 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,6 +15,7 @@ from scipy import special
 
 from crosscheck.results import COEF_QUANTITIES, COUNTS, STAT_QUANTITIES, CoefRow, EstimationResult
 from crosscheck.verdict import Severity, Verdict, worse
+from crosscheck.wald import DERIVED
 
 if TYPE_CHECKING:
     from crosscheck.explain import Explanation
@@ -30,7 +31,7 @@ THRESHOLDS = (0.01, 0.05, 0.10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """How far two computed numbers may be apart, |a-b| <= rtol |ref| + stol SE_ref, and why if looser than the default."""
+    """How far two computed numbers may be apart, |a-b| <= rtol |ref| + stol SE_ref, and why if looser than usual."""
 
     rtol: float
     stol: float = 0.0
@@ -223,9 +224,9 @@ def compare_printed(
         value = values.get((number.term, number.quantity))
         cell = _cell(base, number.term, number.quantity, number.value, value, "rounding", "none", printed=number.text)
         if value is None or math.isnan(value):
-            whole = number.quantity in STAT_QUANTITIES and value is None
+            whole = value is None and (number.quantity in STAT_QUANTITIES or DERIVED.match(number.term) is not None)
             reason = (
-                f"{candidate.engine} does not report {number.quantity}"
+                f"{candidate.engine} does not report {number.term or number.quantity}"
                 if whole
                 else f"{candidate.engine} has no {number.quantity} for {number.term!r}"
             )
@@ -239,11 +240,8 @@ def compare_printed(
         severity: Severity = "structural" if number.quantity in COUNTS else "printed"
         if number.quantity == "estimate" and number.value and value * number.value < 0:
             severity = "decision"
-        cells.append(
-            replace(
-                cell, verdict="unexplained", severity=severity, reason=f"outside [{number.low:.10g}, {number.high:.10g}]"
-            )
-        )
+        reason = f"outside [{number.low:.10g}, {number.high:.10g}]"
+        cells.append(replace(cell, verdict="unexplained", severity=severity, reason=reason))
     return cells
 
 
@@ -395,6 +393,8 @@ def _close(
         return gap <= tolerance.rtol * abs(a) + tolerance.stol * se
     if quantity in COUNTS:
         return False
+    if ref is None and quantity in INFERENCE:
+        return gap <= RTOL_STD_ERROR * abs(a) * (abs(math.log(a)) + 1 if quantity == "p_value" and a > 0 else 2)
     if quantity == "estimate":
         return gap <= RTOL_ESTIMATE * abs(a) + STOL_ESTIMATE * se
     if quantity == "std_error":
@@ -428,9 +428,9 @@ def decimals_of(term: str, quantity: str, row: CoefRow | None, context: Context)
     for key in ((term, quantity), ("", quantity)):
         if key in context.decimals:
             return context.decimals[key]
-    if quantity in ("estimate", "std_error", "conf_low", "conf_high") and row is not None and row.std_error:
-        if math.isfinite(row.std_error):
-            return max(0, 2 - math.floor(math.log10(abs(row.std_error))))
+    in_units = quantity in ("estimate", "std_error", "conf_low", "conf_high")
+    if in_units and row is not None and row.std_error and math.isfinite(row.std_error):
+        return max(0, 2 - math.floor(math.log10(abs(row.std_error))))
     return 3
 
 
@@ -440,7 +440,8 @@ def _severity(
     if quantity in COUNTS:
         return "structural" if quantity in ("nobs", "n") else "cosmetic"
     if quantity in ("statistic", "p_value", "conf_low", "conf_high"):
-        severity: Severity = "cosmetic"  # tables print estimates and standard errors; a p-value matters where it decides
+        # tables print estimates and standard errors; a p-value that is not printed matters where it decides
+        severity: Severity = "cosmetic"
         if ("", quantity) in context.decimals or (term, quantity) in context.decimals:
             severity = _digit_change(term, quantity, a, b, ref, context)
     else:

@@ -162,9 +162,7 @@ class Reachability:
                 reason = f"the R package {name} is not installed; do: Rscript r_scripts/install.R {name}"
                 return EngineInfo(**base, transport="missing", reason=reason)
         environment = {name: self.r[name] for name in ("R", *engine.packages)}
-        return EngineInfo(
-            **base, version=self.r[engine.packages[0]], environment=tuple(sorted(environment.items()))
-        )
+        return EngineInfo(**base, version=self.r[engine.packages[0]], environment=tuple(sorted(environment.items())))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,7 +287,9 @@ def _task(
         )
         stale = why_stale(recorded, column.request, data_hash)
         if stale:
-            return task(failed(engine_id, f"the recorded reference is stale: {stale}", transport="stale")), recorded_info
+            return task(
+                failed(engine_id, f"the recorded reference is stale: {stale}", transport="stale")
+            ), recorded_info
         return task(recorded.result), recorded_info
     beside = None
     if recorded is not None and not why_stale(recorded, column.request, data_hash):

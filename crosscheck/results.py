@@ -183,9 +183,7 @@ def result_from_json(raw: Mapping[str, Any]) -> EstimationResult:
     data = dict(raw)
     data["coefs"] = tuple(_build(CoefRow, _numbers(r, frozenset({"term"}))) for r in data.get("coefs", ()))
     data["stats"] = _build(FitStats, _numbers(data.get("stats") or {}, frozenset()))
-    data["extras"] = tuple(
-        _build(Extra, _numbers(r, frozenset({"term", "quantity"}))) for r in data.get("extras", ())
-    )
+    data["extras"] = tuple(_build(Extra, _numbers(r, frozenset({"term", "quantity"}))) for r in data.get("extras", ()))
     conventions = dict(data.get("conventions") or {})
     for key in ("k", "ssc_factor", "df_t"):
         conventions[key] = parse_number(conventions.get(key))

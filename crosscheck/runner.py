@@ -39,6 +39,7 @@ from crosscheck.verdict import (
     Severity,
     at_least,
 )
+from crosscheck.wald import with_joint_tests
 
 RUN_SCHEMA = 1
 RUN_FILE = "run.ndjson"
@@ -330,6 +331,7 @@ def _column_events(
     applied: set[int],
 ) -> list[Cell]:
     study = plan.study
+    joint = tuple(number.term for number in study.printed(column))
     for task in tasks:
         writer.write(
             {
@@ -337,9 +339,9 @@ def _column_events(
                 "table": column.table,
                 "column": column.id,
                 "source": task.engine,
-                "result": results[id(task)].to_json(),
+                "result": with_joint_tests(results[id(task)], joint).to_json(),
                 "cached": task.cached,
-                "code": engines.get(task.engine).code(column.request, study.data_path),
+                "code": _code(task, results[id(task)], study.data_path),
                 "request_hash": column.request.hash,
             }
         )
@@ -371,11 +373,17 @@ def _column_events(
     return cells
 
 
+def _code(task: Task, result: EstimationResult, data_path: str) -> str:
+    return "" if result.status == "unsupported" else engines.get(task.engine).code(task.request, data_path)
+
+
 def column_cells(
     study: Study, column: ColumnSpec, tasks: Sequence[Task], results: Mapping[int, EstimationResult]
 ) -> list[Cell]:
     """Compare all sources of a column: references with candidates, closed forms with engines, print with all."""
-    by_engine = {t.engine: results[id(t)] for t in tasks}
+    printed = study.printed(column)
+    joint = tuple(number.term for number in printed)
+    by_engine = {t.engine: with_joint_tests(results[id(t)], joint) for t in tasks}
     candidates = [e for e in column.candidates if e in by_engine]
     references = [e for e in column.references if e in by_engine]
     frame = tasks[0].frame
@@ -389,8 +397,8 @@ def column_cells(
     for task in tasks:
         if task.recorded is not None:
             context = context_of(study, column, task.recorded.engine, task.engine)
-            cells.extend(_pair(task.recorded, by_engine[task.engine], context, column, frame))
-    printed = study.printed(column)
+            recorded = with_joint_tests(task.recorded, joint)
+            cells.extend(_pair(recorded, by_engine[task.engine], context, column, frame))
     for engine in dict.fromkeys((*candidates, *references)):
         result = by_engine[engine]
         if not printed or result.status == "unsupported" or result.transport in ("missing", "stale"):
@@ -443,7 +451,7 @@ def context_of(study: Study, column: ColumnSpec, reference: str, candidate: str)
 
 
 def _known(study: Study, cell: Cell, applied: set[int]) -> Cell:
-    if cell.verdict in AGREE or cell.verdict in ("unsupported", "missing_reference") and cell.term == "*":
+    if cell.verdict in AGREE or (cell.verdict in ("unsupported", "missing_reference") and cell.term == "*"):
         return cell
     for number, row in enumerate(study.known):
         if row.matches(cell):

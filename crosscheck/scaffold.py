@@ -156,11 +156,11 @@ def scaffold(folder: Path, *, data: Path | None, unit: str | None, time: str | N
     """
     study = folder.name or folder.resolve().name
     if not ID.match(study):
-        raise UsageError(
-            f"{study!r} cannot be the id of a study", allowed="letters, digits, dot, underscore, hyphen"
-        )
+        raise UsageError(f"{study!r} cannot be the id of a study", allowed="letters, digits, dot, underscore, hyphen")
     if (folder / "study.toml").exists():
-        raise UsageError("the folder already holds a study", where=str(folder / "study.toml"), hint="take another folder")
+        raise UsageError(
+            "the folder already holds a study", where=str(folder / "study.toml"), hint="take another folder"
+        )
     if data is not None and data.suffix.lower() != ".csv":
         raise UsageError(
             f"init reads CSV only, not {data.suffix or 'a file without a suffix'}",

@@ -153,7 +153,9 @@ def record_studies(paths: Sequence[Path], engines_wanted: Sequence[str], tables:
                     if result.status == "unsupported":
                         continue
                     if result.status != "ok":
-                        failures.append(f"{study.id} {task.column.table}/{task.column.id} {task.engine}: {result.reason}")
+                        failures.append(
+                            f"{study.id} {task.column.table}/{task.column.id} {task.engine}: {result.reason}"
+                        )
                         continue
                     write_reference(
                         root,

@@ -48,9 +48,9 @@ class VcovSpec(Model):
     def _fits(self) -> VcovSpec:
         clustered = self.type in ("CRV1", "CRV3")
         if clustered and not self.cluster:
-            raise ValueError(f"vcov type {self.type} needs cluster = [\"column\"]")
+            raise ValueError(f'vcov type {self.type} needs cluster = ["column"]')
         if not clustered and self.cluster:
-            raise ValueError(f"vcov type {self.type} takes no cluster; write type = \"CRV1\"")
+            raise ValueError(f'vcov type {self.type} takes no cluster; write type = "CRV1"')
         if len(self.cluster) > 2 or len(set(self.cluster)) != len(self.cluster):
             raise ValueError("cluster takes one or two different columns")
         if self.lag is not None and self.type not in ("NW", "DK"):

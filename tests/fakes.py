@@ -64,7 +64,9 @@ def _off_by_one_ssc(result):
 
 def _permute(result):
     terms = [c.term for c in result.coefs]
-    return result.with_(coefs=tuple(replace(c, term=t) for c, t in zip(result.coefs, terms[1:] + terms[:1], strict=True)))
+    return result.with_(
+        coefs=tuple(replace(c, term=t) for c, t in zip(result.coefs, terms[1:] + terms[:1], strict=True))
+    )
 
 
 def _jitter(result):
@@ -113,9 +115,5 @@ RAISES = Fake("raises", before=_raise)
 REFUSES = Fake("refuses", before=_refuse)
 PRINTS = Fake("prints", before=lambda: print("noise on stdout", flush=True))
 
-ALL = {
-    f.id: f"tests.fakes:{name}"
-    for name, f in list(globals().items())
-    if isinstance(f, Fake)
-}
+ALL = {f.id: f"tests.fakes:{name}" for name, f in list(globals().items()) if isinstance(f, Fake)}
 ENVIRONMENT = ",".join(f"{engine}={target}" for engine, target in ALL.items())

@@ -42,9 +42,7 @@ def row(term, b, se, df=27.0, level=0.95):
 
 def result(engine="r.fixest", rows=None, **stats_):
     rows = rows or (row("x", 0.024, 0.0056), row("z", -1.5, 0.9))
-    return EstimationResult(
-        engine=engine, coefs=tuple(rows), stats=FitStats(nobs=308.0, r2=0.96, **stats_)
-    )
+    return EstimationResult(engine=engine, coefs=tuple(rows), stats=FitStats(nobs=308.0, r2=0.96, **stats_))
 
 
 def verdicts(cells):
