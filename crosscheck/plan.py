@@ -1,8 +1,8 @@
 """Which engine is asked which question, and what answers already exist?
 
 A plan is the product of columns and engines, each item either to be fitted, read from the cache, read from a recorded
-reference, or known in advance to be unsupported or out of reach. Making a plan estimates nothing and imports no engine's
-library.
+reference, or known in advance to be unsupported or out of reach. Making a plan estimates nothing and imports no
+engine's library.
 """
 
 from __future__ import annotations

@@ -64,9 +64,9 @@ class VcovSpec(Model):
 
 
 class SscSpec(Model):
-    """Small-sample correction in the words of fixest 0.13 and newer (``K.adj``, ``K.fixef``, ``G.adj``, ``G.df``, ``t.df``).
+    """Small-sample correction in the words of fixest 0.13 and newer.
 
-    The defaults are fixest's. They apply to iid and HC1-type and clustered covariances as fixest applies them.
+    Those words are ``K.adj``, ``K.fixef``, ``G.adj``, ``G.df`` and ``t.df``. The defaults are fixest's. They apply to iid and HC1-type and clustered covariances as fixest applies them.
     """
 
     k_adj: bool = True

@@ -100,7 +100,7 @@ def reference_path(root: Path, engine: str, table: str, column: str) -> Path:
 
 
 def references_root(study_folder: Path, study_id: str) -> Path:
-    """Return ``fixtures/references/<study>`` for a study below a folder named ``studies``, else ``<study>/references``."""
+    """Return ``references/<study>`` beside a folder named ``studies``, or ``<study>/references`` elsewhere."""
     if study_folder.parent.name == "studies":
         return study_folder.parent.parent / "references" / study_id
     return study_folder / "references"

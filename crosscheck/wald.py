@@ -1,8 +1,8 @@
 """Are several coefficients jointly zero? The Wald test that a table's ``F`` or ``chi2`` line prints.
 
 A printed term such as ``wald:year`` or ``wald:unemp+log(income)`` names the coefficients. The statistic is computed
-from each source's *own* estimates and covariance, so that it tests that source and nothing of ours decides a digit but the
-inverse: W = b' V^-1 b; F = W/q against F(q, df) where the source uses a t distribution with df degrees of freedom, and
+from each source's *own* estimates and covariance, so that it tests that source and nothing of ours decides a digit but
+the inverse: W = b' V^-1 b; F = W/q against F(q, df) where the source uses a t distribution with df degrees of freedom, and
 chi2 = W against chi2(q) where it uses the normal (Wooldridge 2010, equation 4.13).
 """
 

@@ -31,7 +31,7 @@ LEGEND = {"***": 0.01, "**": 0.05, "*": 0.10}
 
 
 def context(**more):
-    base = dict(study="s", table="t", column="1", legend=LEGEND, decimals={}, tolerances={})
+    base = {"study": "s", "table": "t", "column": "1", "legend": LEGEND, "decimals": {}, "tolerances": {}}
     return Context(**(base | more))
 
 
