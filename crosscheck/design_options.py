@@ -248,12 +248,14 @@ class WildOptions(RegressionOptions):
 class GridOptions(WildOptions):
     """``inference_grid``: one regression under iid, HC1, CRV1, CRV3, Driscoll-Kraay and the wild cluster bootstrap.
 
-    ``lag`` is the bandwidth of Driscoll-Kraay; ``stars`` the thresholds of one, two and three stars.
+    ``lag`` is the bandwidth of Driscoll-Kraay; ``stars`` the thresholds of one, two and three stars; ``wild = false``
+    leaves the bootstrap out.
     """
 
     lag: Annotated[int, Field(ge=0)] | None = None
     time: str | None = None
     stars: tuple[float, float, float] = (0.10, 0.05, 0.01)
+    wild: bool = True
 
 
 class SubgroupOptions(RegressionOptions):

@@ -3,7 +3,7 @@
 
 CC_FILES <- c(
   "protocol.R", "frame.R", "guard.R", "result.R", "fixest.R", "did.R", "design.R", "lm.R", "plm.R", "clubsandwich.R",
-  "designs.R", "designs_fit.R", "designs_tables.R", "designs_panel.R"
+  "designs.R", "designs_fit.R", "designs_tables.R", "designs_panel.R", "designs_random.R"
 )
 
 cc_state <- new.env(parent = emptyenv())
@@ -25,6 +25,7 @@ cc_start <- function(folder, scripts = character(0)) {
   cc_state$engines <- new.env(parent = emptyenv())
   cc_state$remembered <- NULL
   cc_state$conditions <- list()
+  cc_state$frame <- NULL
   cc_register("r.fixest", cc_fit_fixest, "fixest")
   cc_register("r.did", cc_fit_did, c("did", "DRDID"))
   cc_register("r.lm", cc_fit_lm, c("sandwich", "lmtest"))
@@ -80,7 +81,11 @@ cc_remember <- function(frame, id, value) {
 
 cc_note <- function(condition) cc_state$conditions[[length(cc_state$conditions) + 1L]] <- condition
 
-cc_text <- function(condition) trimws(gsub("[[:space:]]+", " ", conditionMessage(condition)))
+# What a condition says on one line, with the columns' own names.
+cc_text <- function(condition) {
+  text <- trimws(gsub("[[:space:]]+", " ", conditionMessage(condition)))
+  if (is.null(cc_state$frame)) text else cc_display(cc_state$frame, text)
+}
 
 # One item of a batch to a result; whatever R says on the way becomes data.
 cc_answer <- function(engine, key, request) {
@@ -93,6 +98,7 @@ cc_answer <- function(engine, key, request) {
   cc_state$conditions <- list()
   entry <- get(engine, envir = cc_state$engines)
   frame <- get(key, envir = cc_state$frames)
+  cc_state$frame <- frame
   began <- Sys.time()
   retire <- FALSE
   result <- tryCatch(
@@ -117,7 +123,8 @@ cc_answer <- function(engine, key, request) {
       retire <<- exhausted
       cc_state$remembered <- NULL
       text <- cc_text(e)
-      where <- if (is.null(conditionCall(e))) "" else paste0(" (in ", substr(cc_shown(conditionCall(e)), 1L, 60L), ")")
+      call_ <- conditionCall(e)
+      where <- if (is.null(call_)) "" else paste0(" (in ", substr(cc_display(frame, cc_shown(call_)), 1L, 60L), ")")
       cc_note(list(kind = "error", text = paste0(text, where), cls = class(e)[[1L]]))
       list(status = "error", reason = if (exhausted) paste("memory exhausted:", text) else text)
     }

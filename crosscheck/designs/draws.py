@@ -76,9 +76,9 @@ def enumerate_signs(clusters: int) -> Table:
 def values_of(kind: DrawKind, codes: Table) -> Real:
     """Return the weights that codes stand for, same shape."""
     if kind == "rademacher":
-        return 2.0 * codes - 1.0
-    found: Real = WEBB[codes].astype(np.float64) if kind == "webb" else codes.astype(np.float64)
-    return found
+        return np.asarray(2.0 * codes - 1.0, dtype=np.float64)
+    found = WEBB[codes] if kind == "webb" else codes
+    return np.asarray(found, dtype=np.float64)
 
 
 def table_of(draws: Draws) -> Table:

@@ -48,6 +48,10 @@ def design_support(request: FitRequest) -> Support:
         return Support("never", "CRV3 is defined for one cluster dimension")
     if request.weights is not None:
         return Support("notimpl", "the designs take no weights")
+    if request.estimator == "placebo" and (
+        request.vcov.canonical not in ("iid", "HC1", "CRV1") or len(request.vcov.cluster) > 1
+    ):
+        return Support("notimpl", "placebo draws have vcov iid, HC1 or CRV1 with one cluster")
     return YES
 
 
