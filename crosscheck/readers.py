@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -97,7 +98,7 @@ def read_dta(content: bytes, where: str) -> Table:
 
     try:
         table = pd.read_stata(io.BytesIO(content), convert_categoricals=False)
-    except (ValueError, KeyError, IndexError, OverflowError, UnicodeDecodeError, EOFError) as error:
+    except (ValueError, LookupError, OverflowError, EOFError, TypeError, AttributeError, struct.error) as error:
         raise DataError(f"the Stata file cannot be read: {error}", where=where) from None
     columns = tuple(table[name].astype(object).where(table[name].notna(), None).tolist() for name in table.columns)
     return tuple(str(n) for n in table.columns), columns, np.zeros(len(table), dtype=np.int64)
