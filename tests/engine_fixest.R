@@ -52,10 +52,11 @@ fit_one <- function(spec) {
   )
   if (spec$weights != "") call$weights <- as.formula(spec$weights)
   if (spec$estimator == "fepois") call$glm.tol <- 2.3e-13
-  if (spec$panel != "") call$panel.id <- as.formula(spec$panel)
   fit <- summary(do.call(spec$estimator, call), vcov = call$vcov, ssc = small, vcov_fix = FALSE)
   if (spec$aggregate != "") {
-    table <- if (spec$aggregate == "coef") coeftable(fit) else summary(fit, agg = spec$aggregate)$coeftable
+    agg <- if (spec$aggregate == "coef") FALSE else spec$aggregate
+    fit <- summary(fit, vcov = call$vcov, ssc = small, vcov_fix = FALSE, agg = agg)
+    table <- fit$coeftable
   } else {
     table <- coeftable(fit)
   }

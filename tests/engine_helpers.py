@@ -17,6 +17,21 @@ import pytest
 from crosscheck.frame import NA_INT, Column, Frame
 from crosscheck.spec import FitRequest, SscSpec, VcovSpec, WeightsSpec
 
+FIELDS = (
+    "id",
+    "estimator",
+    "data",
+    "formula",
+    "vcov",
+    "k_adj",
+    "k_fixef",
+    "g_adj",
+    "g_df",
+    "t_df",
+    "weights",
+    "aggregate",
+)
+AGGREGATE = {"dynamic": "period", "simple": "att", "group": "cohort", "none": "coef"}
 HERE = Path(__file__).parent
 
 
@@ -94,7 +109,7 @@ def relative(a, b):
     assert a.shape == b.shape
     assert np.isfinite(a).all()
     assert np.isfinite(b).all()
-    return float(np.max(np.abs(a - b) / np.maximum(np.abs(b), 1e-300)))
+    return float(np.max(np.abs(a - b) / np.maximum(np.abs(b), 1e-300), initial=0.0))
 
 
 @functools.cache
@@ -147,11 +162,10 @@ def run_fixest(folder, questions):
     """
     if why_no_fixest():
         pytest.skip(why_no_fixest())
-    fields = "id estimator data formula vcov k_adj k_fixef g_adj g_df t_df weights panel aggregate".split()
     written = set()
     with open(folder / "specs.csv", "w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
-        out.writerow(fields)
+        out.writerow(FIELDS)
         for key, (request, name, frame, formula) in questions.items():
             if name not in written:
                 _write_frame(folder, name, frame)
@@ -170,8 +184,7 @@ def run_fixest(folder, questions):
                     s.g_df,
                     s.t_df,
                     f"~`{request.weights.column}`" if request.weights else "",
-                    "",
-                    request.options.get("aggregation", "") if request.estimator == "sunab" else "",
+                    AGGREGATE[request.options.get("aggregation", "dynamic")] if request.estimator == "sunab" else "",
                 )
             )
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}
@@ -211,5 +224,6 @@ def worst_gap(result, answer, quantities=("estimate", "std_error")):
     for quantity in quantities:
         left = [getattr(ours[t], quantity) for t in answer["coefs"]]
         right = [answer["coefs"][t][quantity] for t in answer["coefs"]]
-        gaps[quantity] = relative(left, right)
+        both = [(a, b) for a, b in zip(left, right, strict=True) if not (np.isnan(a) and np.isnan(b))]
+        gaps[quantity] = relative([a for a, _ in both], [b for _, b in both])
     return gaps

@@ -14,8 +14,40 @@ if TYPE_CHECKING:
     from crosscheck.spec import FitRequest
 
 RESERVED = frozenset(
-    "C I Q T i I log exp sqrt abs np poly bs cr cs cc lag center scale standardize stateful lookup hashed "
-    "sw csw sw0 csw0 mvsw contr treatment sum mean".split()
+    [
+        "C",
+        "I",
+        "Q",
+        "T",
+        "i",
+        "I",
+        "log",
+        "exp",
+        "sqrt",
+        "abs",
+        "np",
+        "poly",
+        "bs",
+        "cr",
+        "cs",
+        "cc",
+        "lag",
+        "center",
+        "scale",
+        "standardize",
+        "stateful",
+        "lookup",
+        "hashed",
+        "sw",
+        "csw",
+        "sw0",
+        "csw0",
+        "mvsw",
+        "contr",
+        "treatment",
+        "sum",
+        "mean",
+    ]
 )
 
 
@@ -111,14 +143,15 @@ def write(request: FitRequest, data_path: str) -> str:
         )
         panel = f", panel_id={names_[request.unit]!r}" if request.unit else ""
         kwargs = f"dict(time_id={names_[request.time]!r}, {lag}{panel})"
+    later = bool(kwargs) and formula.iv is not None
     plain = vcov in engine.NO_FACTOR
     s = request.ssc
     lines += [
         f"fit = pf.{request.estimator}(",
         f"    {formula_text(formula, names_)!r},",
         "    data=df,",
-        f"    vcov={vcov_text},",
-        *([f"    vcov_kwargs={kwargs},"] if kwargs else []),
+        "    vcov='iid'," if later else f"    vcov={vcov_text},",
+        *([f"    vcov_kwargs={kwargs},"] if kwargs and not later else []),
         f"    ssc=pf.ssc(k_adj={s.k_adj and not plain}, k_fixef={s.k_fixef!r}, "
         f"G_adj={s.g_adj and not plain}, G_df={s.g_df!r}),",
     ]
@@ -132,6 +165,7 @@ def write(request: FitRequest, data_path: str) -> str:
         f"    fixef_rm='none', collin_tol={engine.COLLIN_TOL},",
         f"    demeaner=pf.LsmrDemeaner(fixef_atol={tol}, fixef_btol={tol}),",
         ")",
+        *([f"fit.vcov({vcov_text}, vcov_kwargs={kwargs})"] if later else []),
         f"print(fit.tidy(alpha={1 - request.conf_level:.12g}).to_string(float_format='%.12g'))",
     ]
     return "\n".join(lines) + "\n"

@@ -5,7 +5,7 @@ matrix from them, and the coefficient names that come back are translated into f
 pyfixest 0.60, which keeps fixed effects in a Python set and pairs their names with their columns by position:
 
 * clusters have names that no fixed effect has, else the effects counted as nested depend on the hash seed;
-* names of fixed effects are chosen so that the set iterates in the order of the formula, else the order of demeaning does.
+* names of fixed effects are chosen so that the set iterates in the order of the formula, else that of demeaning does too.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class Design:
     effect_names: tuple[str, ...]
     weights: NDArray[np.float64] | None
     cells: tuple[str, ...]
+    instruments: bool
     _numbers: dict[str, str] = field(repr=False)
     _categories: dict[str, Category] = field(repr=False)
 
@@ -278,6 +279,7 @@ def build(formula: Formula, request: FitRequest, frame: Frame) -> Design:
         effect_names=aliases,
         weights=weights,
         cells=made.cells,
+        instruments=formula.iv is not None,
         _numbers=made.labels,
         _categories=made.columns,
     )

@@ -1,8 +1,10 @@
 """How do cohort-by-period coefficients become the effects of Sun and Abraham (2021)?
 
-The regression has a dummy for each treated cohort and relative period but the one before treatment (their eq. 24); effects
-are averages of its coefficients with the cohorts' shares as weights (eq. 27), and their covariance is A V A'. Which
-rows are references, which drop out, and how the shares are counted follows fixest's ``sunab()``.
+The regression has a dummy for each treated cohort and relative period but the one before treatment (their eq. 24);
+effects are averages of its coefficients with the cohorts' shares as weights (eq. 27), and their covariance is A V A'.
+References and shares are fixest's: cohorts that no period equals, or without a period from 0 on, are never treated.
+Cohorts without a period before 0 are always treated and leave the sample, as the paper has it (fixest 0.14 means to do
+so, and drops one row instead).
 """
 
 from __future__ import annotations

@@ -251,13 +251,21 @@ def _estimate(request: FitRequest, design: Design, covariance: _Covariance) -> t
     }
     if request.estimator == "fepois":
         options |= {"iwls_tol": IWLS_TOL, "iwls_maxiter": IWLS_MAXITER, "separation_check": []}
+    # pyfixest 0.60 does not hand vcov_kwargs on to the first stage of IV, and fails there
+    later = covariance.kwargs is not None and design.instruments
+    if later:
+        options |= {"vcov": "iid", "vcov_kwargs": None}
     data = pd.DataFrame({**design.data, **covariance.columns}, copy=False)
     with recording() as made:
         try:
             model = (pf.fepois if request.estimator == "fepois" else pf.feols)(design.text, data, **options)
+            if later:
+                model.vcov(covariance.type, vcov_kwargs=covariance.kwargs)
         except (ValueError, np.linalg.LinAlgError) as error:
             text = " ".join(design.translate(str(error)).split())
             raise DataError(f"pyfixest cannot fit this model: {text}") from error
+        except ZeroDivisionError as error:
+            raise DataError(f"the model is saturated: {n} observations leave no degrees of freedom") from error
     if request.estimator == "fepois" and not model.convergence:
         raise DataError(f"pyfixest's Poisson iterations did not converge to {IWLS_TOL:g} in {IWLS_MAXITER} steps")
     made.conditions = tuple(Condition(kind=c.kind, text=design.translate(c.text), cls=c.cls) for c in made.conditions)
