@@ -17,20 +17,8 @@ import pytest
 from crosscheck.frame import NA_INT, Column, Frame
 from crosscheck.spec import FitRequest, SscSpec, VcovSpec, WeightsSpec
 
-FIELDS = (
-    "id",
-    "estimator",
-    "data",
-    "formula",
-    "vcov",
-    "k_adj",
-    "k_fixef",
-    "g_adj",
-    "g_df",
-    "t_df",
-    "weights",
-    "aggregate",
-)
+SSC = ("k_adj", "k_fixef", "g_adj", "g_df", "t_df")
+FIELDS = ("id", "estimator", "data", "formula", "vcov", *SSC, "weights", "aggregate")
 AGGREGATE = {"dynamic": "period", "simple": "att", "group": "cohort", "none": "coef"}
 HERE = Path(__file__).parent
 

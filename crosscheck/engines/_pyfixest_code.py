@@ -14,13 +14,12 @@ if TYPE_CHECKING:
     from crosscheck.spec import FitRequest
 
 RESERVED = frozenset(
-    [
+    {
         "C",
         "I",
         "Q",
         "T",
         "i",
-        "I",
         "log",
         "exp",
         "sqrt",
@@ -34,20 +33,8 @@ RESERVED = frozenset(
         "lag",
         "center",
         "scale",
-        "standardize",
-        "stateful",
-        "lookup",
-        "hashed",
-        "sw",
-        "csw",
-        "sw0",
-        "csw0",
-        "mvsw",
-        "contr",
-        "treatment",
-        "sum",
-        "mean",
-    ]
+    }
+    | {"standardize", "hashed", "sw", "csw", "sw0", "csw0", "mvsw", "contr", "sum", "mean", "df", "pd", "pf"}
 )
 
 

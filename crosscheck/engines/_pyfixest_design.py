@@ -1,11 +1,11 @@
 """How is a request written in pyfixest's own formula language, whatever its columns are called?
 
 Columns and levels get plain aliases (``n0`` a number, ``k0`` a category, ``L0`` a level), pyfixest builds its own model
-matrix from them, and the coefficient names that come back are translated into fixest's spelling. Two aliases work around
-pyfixest 0.60, which keeps fixed effects in a Python set and pairs their names with their columns by position:
+matrix from them, and the coefficient names that come back are translated into fixest's spelling. Two choices of names
+work around pyfixest 0.60, which keeps fixed effects in a Python set and pairs names with columns by position:
 
 * clusters have names that no fixed effect has, else the effects counted as nested depend on the hash seed;
-* names of fixed effects are chosen so that the set iterates in the order of the formula, else that of demeaning does too.
+* names of fixed effects are such that the set iterates in the order of the formula, and so demeaning has one order.
 """
 
 from __future__ import annotations
