@@ -11,7 +11,10 @@ from crosscheck.compare import Context, Printed, compare, compare_printed, infer
 from crosscheck.results import CoefRow, Condition, Conventions, EstimationResult, FitStats, failed
 
 LEGEND = {"***": 0.01, "**": 0.05, "*": 0.10}
-HOSTILE = '<script>alert(1)</script> \\input{/etc/passwd} | `tick` ``` {{ 7*7 }} ![x](http://e.example/x.png) ]]> & "q" 省份 é %_#^~$'
+HOSTILE = (
+    "<script>alert(1)</script> \\input{/etc/passwd} | `tick` ``` {{ 7*7 }} "
+    '![x](http://e.example/x.png) ]]> & "q" 省份 é %_#^~$'
+)
 
 PRINTED = {
     "1": {"beertax": ("0.365", "0.062", "***")},
@@ -168,7 +171,7 @@ def jitter(result, engine, seed):
         row(c.term, c.estimate * (1 + rng.uniform(-2e-14, 2e-14)), c.std_error * (1 + rng.uniform(-3e-13, 3e-13)), c.df)
         for c in result.coefs
     ]
-    language, package, version, transport = ENGINES.get(engine, ("python", engine, "1.0", "live"))
+    _, _, version, transport = ENGINES.get(engine, ("python", engine, "1.0", "live"))
     return result.with_(engine=engine, version=version, coefs=tuple(rows), transport=transport)
 
 
@@ -516,8 +519,8 @@ def agreeing_events(columns=3):
         context = _context("small", "t", column)
         found = compare(results["r.fixest"], results["pyfixest"], context)
         found += compare(results["oracle"], results["pyfixest"], context)
-        for e in results:
-            found += compare_printed(printed, results[e], context)
+        for result in results.values():
+            found += compare_printed(printed, result, context)
         raw = [c.to_json() for c in found]
         cells += raw
         body += _results("t", column, results, printed, lambda t: t) + [{"event": "cell", **c} for c in raw]
@@ -539,8 +542,8 @@ def big_events(columns=20, terms=12):
         for candidate in ("pyfixest", "linearmodels"):
             for reference in ("r.fixest", "r.lm"):
                 found += compare(results[reference], results[candidate], context)
-        for e in results:
-            found += compare_printed(printed, results[e], context)
+        for result in results.values():
+            found += compare_printed(printed, result, context)
         raw = [c.to_json() for c in found]
         cells += raw
         body += _results("t", f"c{number}", results, printed, lambda t: t) + [{"event": "cell", **c} for c in raw]

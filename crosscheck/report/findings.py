@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crosscheck.report.model import PRINTED, CellRow, Explanation, Finding, SourceRow, TableRow
 from crosscheck.report.digits import MORE, digits_text, fixed, printed_decimals
+from crosscheck.report.model import PRINTED, CellRow, Explanation, Finding, SourceRow, TableRow
 from crosscheck.report.words import listing, pairs_name, place_name, places_name, quantity_name
 from crosscheck.verdict import AGREE, BADNESS, SEVERITIES
 

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from crosscheck.report import words
+from crosscheck.report.digits import Shown, digits_text, full, mark
 from crosscheck.report.layout import Layout, TableView
 from crosscheck.report.matrix import Matrix, column_matrix, legend, reached
 from crosscheck.report.model import (
@@ -25,7 +26,6 @@ from crosscheck.report.model import (
     SourceRow,
     TableRow,
 )
-from crosscheck.report.digits import Shown, digits_text, full, mark
 from crosscheck.report.plots import Panel, kinds, panels, svg
 from crosscheck.report.summary import standing
 from crosscheck.verdict import AGREE, BADNESS, DIFFERENT, EXPLAINED, NOT_COMPARED, Verdict
@@ -87,25 +87,23 @@ def html(report: RunReport) -> str:
     sections = tuple(
         _section(f"t{i}", table, layout, by_column, anchors, matrix) for i, table in enumerate(report.tables)
     )
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            report=report,
-            matrix=matrix,
-            matrix_tables=_spans(matrix),
-            legend=legend(report),
-            tiles=_tiles(report),
-            sections=sections,
-            anchors=anchors,
-            engines=[e for e in report.engines if e.transport != "file"],
-            environment=_shared_environment(report),
-            tone=_tone(report),
-            lead=next((f.id for f in report.findings if report.summary_parts[0].startswith(f.title)), ""),
-            notes=render_notes(report.notes),
-            open_findings=OPEN_FINDINGS,
-        )
+    template = _environment().get_template("report.html.j2")
+    page = template.render(
+        report=report,
+        matrix=matrix,
+        matrix_tables=_spans(matrix),
+        legend=legend(report),
+        tiles=_tiles(report),
+        sections=sections,
+        anchors=anchors,
+        engines=[e for e in report.engines if e.transport != "file"],
+        environment=_shared_environment(report),
+        tone=_tone(report),
+        lead=next((f.id for f in report.findings if report.summary_parts[0].startswith(f.title)), ""),
+        notes=render_notes(report.notes),
+        open_findings=OPEN_FINDINGS,
     )
+    return words.visible(page)
 
 
 @lru_cache(maxsize=1)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from crosscheck.report.model import CellRow, RunReport
 from crosscheck.report.digits import digits_text, full
+from crosscheck.report.model import CellRow, RunReport
 from crosscheck.report.words import plural
 from crosscheck.verdict import AGREE, EXIT_NOTHING, SEVERITIES, at_least
 

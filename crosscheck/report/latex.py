@@ -10,9 +10,9 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from crosscheck.report.digits import digits_text
 from crosscheck.report.matrix import reached
 from crosscheck.report.model import PRINTED, EngineRow, PairRow, RunReport
-from crosscheck.report.digits import digits_text
 from crosscheck.report.words import listing
 
 MAX_ROWS = 40
@@ -118,7 +118,7 @@ def latex(report: RunReport) -> str:
         r"% Needs \usepackage{booktabs}.",
         _MACRO,
         r"\begin{table}[htbp]",
-        r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"\caption{{Agreement of implementations: {escape(report.title)}}}",
         rf"\label{{tab:crosscheck-{label}}}",
         rf"\begin{{tabular}}{{@{{}}{'l' * words}{'r' * (last - words)}@{{}}}}",
@@ -126,7 +126,10 @@ def latex(report: RunReport) -> str:
         " & " * (last - 2) + rf"\multicolumn{{2}}{{c}}{{Digits}} \\ \cmidrule(l){{{last - 1}-{last}}}",
         " & ".join(head) + r" \\",
         r"\midrule",
-        *(_row(key, pairs, with_table) for key, pairs in rows),
+        *(
+            _row(key, pairs, with_table, again=n > 0 and rows[n - 1][0][0] == key[0])
+            for n, (key, pairs) in enumerate(rows)
+        ),
         r"\bottomrule",
         r"\end{tabular}",
         "",
@@ -143,14 +146,15 @@ Key = tuple[str, str, str]
 
 def _group(pairs: Iterable[PairRow], *, with_table: bool) -> list[tuple[Key, list[PairRow]]]:
     out: dict[Key, list[PairRow]] = {}
-    for p in pairs:
+    for p in sorted(pairs, key=lambda p: p.reference != PRINTED):
         out.setdefault((p.table if with_table else "", p.reference, p.candidate), []).append(p)
-    return list(out.items())
+    tables = list(dict.fromkeys(table for table, _, _ in out))
+    return sorted(out.items(), key=lambda item: tables.index(item[0][0]))
 
 
-def _row(key: Key, pairs: Sequence[PairRow], with_table: bool) -> str:
+def _row(key: Key, pairs: Sequence[PairRow], with_table: bool, *, again: bool) -> str:
     table, reference, candidate = key
-    cells = [escape(table)] if with_table else []
+    cells = ["" if again else escape(table)] if with_table else []
     cells += [escape(reference), escape(candidate)]
     compared = [p for p in pairs if p.compared]
     if not compared:
@@ -183,4 +187,5 @@ def _note(report: RunReport) -> str:
 
 
 def _engine(e: EngineRow) -> str:
-    return f"{e.id} {e.version}".rstrip() + f" ({reached(e)})"
+    name = e.id if "@" in e.id else f"{e.id} {e.version}".rstrip()
+    return f"{name} ({reached(e)})"

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from crosscheck.compare import stars_of
-from crosscheck.report.model import PRINTED, CellRow, ColumnRow, PrintedRow, RunReport, SourceRow, TableRow
 from crosscheck.report.digits import (
     MINUS,
     Shown,
@@ -22,6 +21,7 @@ from crosscheck.report.digits import (
     mark,
     printed_decimals,
 )
+from crosscheck.report.model import PRINTED, CellRow, ColumnRow, PrintedRow, RunReport, SourceRow, TableRow
 from crosscheck.report.words import LETTERS, fixed_effects, group_of, plain_formula, short_name, vcov_name
 from crosscheck.results import COEF_QUANTITIES, COUNTS
 from crosscheck.verdict import AGREE, BADNESS, EXPLAINED, Verdict

@@ -8,7 +8,16 @@ from collections.abc import Iterable, Sequence
 from crosscheck.report.layout import Layout, Number, TableView
 from crosscheck.report.matrix import column_matrix, legend, reached
 from crosscheck.report.model import PRINTED, Explanation, Finding, RunReport
-from crosscheck.report.words import EXIT_MEANINGS, column_label, listing, places_name, plain_formula, plural, short_name
+from crosscheck.report.words import (
+    EXIT_MEANINGS,
+    column_label,
+    listing,
+    places_name,
+    plain_formula,
+    plural,
+    short_name,
+    visible,
+)
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~^&$])")
 MAX_FINDINGS = 50
@@ -25,6 +34,13 @@ def fence(code: str, language: str = "") -> list[str]:
     longest = max((len(run) for run in re.findall(r"`+", code)), default=0)
     ticks = "`" * max(3, longest + 1)
     return [f"{ticks}{language}", *code.rstrip("\n").split("\n"), ticks]
+
+
+def span(code: str) -> str:
+    """Return a code span, on one line, that its content cannot close."""
+    flat = visible(" ".join(code.split()))
+    ticks = "`" * (1 + max((len(run) for run in re.findall(r"`+", flat)), default=0))
+    return f"{ticks} {flat} {ticks}" if "`" in flat else f"`{flat}`"
 
 
 def row(cells: Iterable[str]) -> str:
@@ -46,7 +62,7 @@ def markdown(report: RunReport) -> str:
     lines += _tolerances(report) + _provenance(report)
     if report.notes.strip():
         lines += ["## Notes of the study", "", *report.notes.strip().split("\n"), ""]
-    return "\n".join(lines).rstrip("\n") + "\n"
+    return visible("\n".join(lines).rstrip("\n") + "\n")
 
 
 def _matrix(report: RunReport) -> list[str]:
@@ -167,18 +183,15 @@ def _provenance(report: RunReport) -> list[str]:
     lines += [
         "",
         f"- crosscheck {escape(report.crosscheck)}, started {escape(report.started)}, "
-        f"finished {escape(report.finished or 'never')}; `{_code(report.command)}`",
-        f"- data {escape(str(data.get('path', '')))}: {data.get('rows', '?')} rows, "
-        f"SHA-256 `{_code(str(data.get('sha256', '')))}`",
-        f"- study.toml SHA-256 `{_code(report.toml_sha256)}`; published.csv SHA-256 `{_code(report.published_sha256)}`",
+        f"finished {escape(report.finished or 'never')}; {span(report.command)}",
+        f"- study.toml SHA-256 {span(report.toml_sha256)}; published.csv SHA-256 {span(report.published_sha256)}",
     ]
+    if data.get("path"):
+        rows = f"{data.get('rows', '?')} rows, SHA-256 {span(str(data.get('sha256', '')))}"
+        lines.append(f"- data {escape(str(data['path']))}: {rows}")
     for table, column in report.columns():
         if column.formula:
             lines.append(
-                f"- {escape(table.id)} {escape(column_label(column.id))}: `{_code(plain_formula(column.formula))}`"
+                f"- {escape(table.id)} {escape(column_label(column.id))}: {span(plain_formula(column.formula))}"
             )
     return [*lines, ""]
-
-
-def _code(text: str) -> str:
-    return " ".join(text.replace("`", "'").split())

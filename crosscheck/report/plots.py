@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from crosscheck.compare import crit_of
+from crosscheck.report.digits import MINUS
 from crosscheck.report.layout import Layout, TableView
 from crosscheck.report.model import PRINTED, ColumnRow, TableRow
-from crosscheck.report.digits import MINUS
 from crosscheck.report.words import column_label, listing
 from crosscheck.results import CoefRow
 
@@ -57,7 +57,8 @@ class Panel:
 def panels(layout: Layout, view: TableView) -> tuple[tuple[Panel, ...], int]:
     """Return the panels of a table, and how many more its terms would make.
 
-    Terms that differ only in a level (``year::3``, ``event=-1``, ``ATT(2004,2006)``) share a panel where there are three.
+    Terms that differ only in a level (``year::3``, ``event=-1``, ``ATT(2004,2006)``) share a panel where there
+    are three.
     """
     found = []
     for title, terms in _families([block.term for block in view.terms]).items():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from crosscheck.report.model import PRINTED, CellRow, Finding
 from crosscheck.report.digits import digits_text
+from crosscheck.report.model import PRINTED, CellRow, Finding
 from crosscheck.report.words import listing, plural, quantity_name
 from crosscheck.verdict import EXPLAINED
 

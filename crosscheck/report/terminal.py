@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from crosscheck.report.matrix import Block, Entry, reached, table_matrix
 from crosscheck.report.model import RunReport
-from crosscheck.report.words import EXIT_MEANINGS, group_of
+from crosscheck.report.words import EXIT_MEANINGS, group_of, visible
 from crosscheck.verdict import AGREE, DIFFERENT, EXPLAINED, NOT_COMPARED
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def terminal(report: RunReport, console: Console, *, folder: Path | None = None)
     """Print one run: engines by tables with letters and counts, the sentence, the gravest findings, the exit code."""
     from rich.text import Text
 
-    console.print(Text.assemble((report.study, "bold"), "  ", (report.title, "dim") if report.title else ""))
+    console.print(Text.assemble((visible(report.study), "bold"), "  ", (visible(report.title), "dim")))
     if not report.complete:
         console.print(Text("INCOMPLETE: this run did not finish; what follows is what it had written", "bold red"))
     matrix = table_matrix(report)
@@ -41,13 +41,15 @@ def terminal(report: RunReport, console: Console, *, folder: Path | None = None)
     for block in matrix.blocks:
         console.print(_table(block, tables))
     console.print(_counts(report))
-    console.print(Text(report.summary, "bold" if report.exit_code else ""))
+    console.print(Text(visible(report.summary), "bold" if report.exit_code else ""))
     for finding in report.findings[:SHOWN_FINDINGS]:
         if finding.severity == "none" and finding.verdict == "unsupported":
             continue
         style = STYLES[group_of(finding.verdict)]
         console.print(
-            Text.assemble("  ", (f"{finding.id} {finding.verdict} ({finding.severity})", style), f"  {finding.title}")
+            Text.assemble(
+                "  ", (f"{finding.id} {finding.verdict} ({finding.severity})", style), f"  {visible(finding.title)}"
+            )
         )
     if len(report.findings) > SHOWN_FINDINGS:
         console.print(Text(f"  and {len(report.findings) - SHOWN_FINDINGS} more in the report", "dim"))
@@ -67,13 +69,13 @@ def _table(block: Block, tables: Sequence[str]) -> Table:
     table.add_column("version")
     table.add_column("reached")
     for name in tables:
-        table.add_column(Text(name), justify="right")
+        table.add_column(Text(visible(name)), justify="right")
     for row in block.rows:
         engine = row.engine
         table.add_row(
-            Text(engine.id),
-            Text(engine.version),
-            Text(reached(engine), "" if engine.transport == "live" else "cyan"),
+            Text(visible(engine.id)),
+            Text(visible(engine.version)),
+            Text(visible(reached(engine)), "" if engine.transport == "live" else "cyan"),
             *(_entry(e) for e in row.entries),
         )
     return table

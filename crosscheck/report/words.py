@@ -108,6 +108,14 @@ _VCOV = {
 }
 
 
+_CONTROL = {code: "\ufffd" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if chr(code) not in "\t\n\r"}
+
+
+def visible(text: str) -> str:
+    """Replace control characters, so that no engine's message can steer a terminal or break a file."""
+    return text.translate(_CONTROL)
+
+
 def quantity_name(quantity: str, count: int = 1) -> str:
     """Return the plain name of a quantity, in the plural where there are several."""
     singular, plural = _QUANTITIES.get(quantity, (quantity.replace("_", " "), quantity.replace("_", " ")))
