@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from scipy import special
-
+from crosscheck.conventions import critical, p_of, stars_of
 from crosscheck.results import COEF_QUANTITIES, COUNTS, STAT_QUANTITIES, CoefRow, EstimationResult
 from crosscheck.verdict import Severity, Verdict, worse
 from crosscheck.wald import DERIVED
@@ -122,39 +121,18 @@ def lre(reference: float, candidate: float) -> float:
     return float(min(MAX_DIGITS, max(0.0, -math.log10(ratio))))
 
 
-def p_of(statistic: float, df: float) -> float:
-    """Return the two-sided p-value of a t statistic; ``df`` of infinity means the normal."""
-    if math.isinf(df):
-        return math.erfc(abs(statistic) / math.sqrt(2))
-    if abs(statistic) < 1:  # the incomplete beta function would be asked at 1 - t^2/df, which rounds
-        return float(2 * special.stdtr(df, -abs(statistic)))
-    return float(special.betainc(df / 2, 0.5, df / (df + statistic * statistic)))
-
-
-def crit_of(level: float, df: float) -> float:
-    """Return the two-sided critical value at a confidence level."""
-    tail = 1 - (1 - level) / 2
-    return float(special.ndtri(tail) if math.isinf(df) else special.stdtrit(df, tail))
-
-
 def inference(row: CoefRow, df: float, level: float) -> dict[str, float]:
     """Recompute statistic, p-value and confidence bounds from the estimate, its standard error and ``df``."""
     if row.estimate is None or not row.std_error:
         return {}
     t = row.estimate / row.std_error
-    half = crit_of(level, df) * row.std_error
+    half = critical(level, df) * row.std_error
     return {
         "statistic": t,
         "p_value": p_of(t, df),
         "conf_low": row.estimate - half,
         "conf_high": row.estimate + half,
     }
-
-
-def stars_of(p: float, legend: Mapping[str, float]) -> str:
-    """Return the stars that a legend (mark to threshold) gives a p-value."""
-    reached = [(threshold, mark) for mark, threshold in legend.items() if p < threshold]
-    return min(reached)[1] if reached else ""
 
 
 def compare(reference: EstimationResult, candidate: EstimationResult, context: Context) -> list[Cell]:
@@ -420,7 +398,7 @@ def _close_inference(quantity: str, a: float, b: float, ref: CoefRow, se: float,
         high, low = p_of(max(0.0, abs(t) - slack_t), df), p_of(abs(t) + slack_t, df)
         # the reference's own p may come from a df it does not state: the band is laid around its own value
         return a * (low / own) * (1 - 1e-9) <= b <= a * (high / own) * (1 + 1e-9)
-    return abs(a - b) <= slack_b + crit_of(context.conf_level, df) * RTOL_STD_ERROR * se
+    return abs(a - b) <= slack_b + critical(context.conf_level, df) * RTOL_STD_ERROR * se
 
 
 def decimals_of(term: str, quantity: str, row: CoefRow | None, context: Context) -> int:

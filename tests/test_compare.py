@@ -17,13 +17,11 @@ from crosscheck.compare import (
     Tolerance,
     compare,
     compare_printed,
-    crit_of,
     decides,
     inference,
     lre,
-    p_of,
-    stars_of,
 )
+from crosscheck.conventions import critical, p_of, stars_of
 from crosscheck.results import CoefRow, EstimationResult, Extra, FitStats, failed
 from crosscheck.verdict import AGREE, NOT_COMPARED
 
@@ -258,8 +256,8 @@ def test_p_values_equal_scipys(t, df):
 
 def test_critical_values_equal_scipys():
     for df in (1, 5, 27, 1e4):
-        assert crit_of(0.9, df) == pytest.approx(stats.t.ppf(0.95, df), rel=1e-12)
-    assert crit_of(0.95, math.inf) == pytest.approx(1.959963984540054, rel=1e-15)
+        assert critical(0.9, df) == pytest.approx(stats.t.ppf(0.95, df), rel=1e-12)
+    assert critical(0.95, math.inf) == pytest.approx(1.959963984540054, rel=1e-15)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))

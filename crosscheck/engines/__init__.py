@@ -24,6 +24,7 @@ _BUILT_IN = {
     "pyfixest": "crosscheck.engines.pyfixest:ENGINE",
     "linearmodels": "crosscheck.engines.linearmodels:ENGINE",
     "statsmodels": "crosscheck.engines.statsmodels:ENGINE",
+    "csdid": "crosscheck.engines.csdid:ENGINE",
     "r.fixest": "crosscheck.engines.r:FIXEST",
     "r.did": "crosscheck.engines.r:DID",
     "r.lm": "crosscheck.engines.r:LM",
