@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from crosscheck.compare import crit_of
+from crosscheck.conventions import critical
 from crosscheck.report.digits import MINUS
 from crosscheck.report.layout import Layout, TableView
 from crosscheck.report.model import PRINTED, ColumnRow, TableRow
@@ -132,7 +132,7 @@ def _printed_point(
     low = high = None
     if "std_error" in values:
         df = next((row.df for row in computed if row.df is not None), math.inf)
-        half = crit_of(column.conf_level, df) * values["std_error"]
+        half = critical(column.conf_level, df) * values["std_error"]
         low, high = values["estimate"] - half, values["estimate"] + half
     return Point(kind=PRINTED, sources=(PRINTED,), estimate=values["estimate"], low=low, high=high)
 
