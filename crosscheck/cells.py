@@ -129,7 +129,7 @@ def _category(
 
 def _floats(cells: Sequence[Any], missing: Collection[str], fail: Fail) -> NDArray[np.float64]:
     """Read numbers exactly (correctly rounded), shape (n,), NaN where missing."""
-    if all(type(c) is str for c in cells) and set().union(*map(set, cells)) <= _PLAIN:
+    if all(type(c) is str for c in cells) and _PLAIN.issuperset("".join(cells)):
         try:
             return np.array([math.nan if c in missing else float(c) for c in cells], dtype=np.float64)
         except ValueError:
