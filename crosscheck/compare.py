@@ -202,14 +202,7 @@ def compare_printed(
         value = values.get((number.term, number.quantity))
         cell = _cell(base, number.term, number.quantity, number.value, value, "rounding", "none", printed=number.text)
         if value is None or math.isnan(value):
-            whole = value is None and (number.quantity in STAT_QUANTITIES or DERIVED.match(number.term) is not None)
-            reason = (
-                f"{candidate.engine} does not report {number.term or number.quantity}"
-                if whole
-                else f"{candidate.engine} has no {number.quantity} for {number.term!r}"
-            )
-            verdict: Verdict = "unsupported" if whole else "missing_candidate"
-            cells.append(replace(cell, verdict=verdict, severity="none" if whole else "structural", reason=reason))
+            cells.append(_printed_without_value(cell, number, candidate))
             continue
         cell = _with_distance(cell, number.value, value, None)
         if inside(value, number):
@@ -221,6 +214,19 @@ def compare_printed(
         reason = f"outside [{number.low:.10g}, {number.high:.10g}]"
         cells.append(replace(cell, verdict="unexplained", severity=severity, reason=reason))
     return cells
+
+
+def _printed_without_value(cell: Cell, number: Printed, candidate: EstimationResult) -> Cell:
+    """Tell apart what an engine never reports from a coefficient that it should have and has not."""
+    row = candidate.coef(number.term)
+    unreported = number.quantity in STAT_QUANTITIES or DERIVED.match(number.term) is not None
+    if row is not None and row.estimate is not None and number.quantity in INFERENCE:
+        unreported = True
+    if unreported and cell.candidate_value is None:
+        what = f"{number.quantity} of {number.term}" if number.term else number.quantity
+        return replace(cell, verdict="unsupported", reason=f"{candidate.engine} does not report the {what}")
+    reason = f"{candidate.engine} has no {number.quantity} for {number.term!r}"
+    return replace(cell, verdict="missing_candidate", severity="structural", reason=reason)
 
 
 def inside(value: float, number: Printed) -> bool:
@@ -322,6 +328,8 @@ def _judge(
     context: Context,
 ) -> Cell:
     cell = _cell(base, term, quantity, a, b, "unexplained", "none")
+    if (a is None or math.isnan(a)) and (b is None or math.isnan(b)):
+        return replace(cell, verdict="missing_reference", reason="neither side gives a number")
     if a is None or b is None:
         side = base["reference"] if a is None else base["candidate"]
         if quantity in ("estimate", "std_error"):
@@ -329,14 +337,9 @@ def _judge(
             return replace(cell, verdict=verdict, severity="structural", reason=f"{side} gives no {quantity}")
         return replace(cell, verdict="unsupported", reason=f"{side} does not report {quantity}")
     if math.isnan(a) or math.isnan(b):
-        both = math.isnan(a) and math.isnan(b)
         verdict = "missing_reference" if math.isnan(a) else "missing_candidate"
-        reason = (
-            "neither side gives a number"
-            if both
-            else f"{base['reference'] if math.isnan(a) else base['candidate']} gives NaN"
-        )
-        return replace(cell, verdict=verdict, severity="none" if both else "structural", reason=reason)
+        reason = f"{base['reference'] if math.isnan(a) else base['candidate']} gives NaN"
+        return replace(cell, verdict=verdict, severity="structural", reason=reason)
     se = ref.std_error if ref is not None else None
     cell = _with_distance(cell, a, b, se)
     if a == b:
