@@ -72,8 +72,6 @@ def _matchit_support(request: FitRequest) -> Support:
             "MatchIt's caliper counts SDs of the distance over all rows",
         ),
         (options.score_by != options.match_by, "notimpl", "scores and matches by different blocks"),
-        (options.support == "minmax", "never", "MatchIt's common support discards by another rule"),
-        (options.weighting == "psmatch2" and options.ratio > 1, "notimpl", "weights of partly matched rows differ"),
     )
     for refused, reach, reason in checks:
         if refused:
