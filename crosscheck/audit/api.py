@@ -69,9 +69,7 @@ class AuditReport:
         """The report in one sentence."""
         counts, total = self.counts(), len(self.checks)
         wrong = len(self.inconsistent)
-        head = (
-            f"{wrong} inconsistenc{'y' if wrong == 1 else 'ies'}" if wrong else "No inconsistency"
-        )
+        head = f"{wrong} inconsistenc{'y' if wrong == 1 else 'ies'}" if wrong else "No inconsistency"
         return (
             f"{head} and {len(self.findings) - wrong} revealed choices or unsupported claims in {total} checks of "
             f"{len(self.paper.tokens)} printed numbers ({counts['consistent']} consistent, "
@@ -80,20 +78,25 @@ class AuditReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain data."""
+        digest = sha256("\n".join(f"{t.id}={t.printed}" for t in self.paper.tokens.values()))
         return {
             "schema": SCHEMA,
             "paper": self.paper.facts.paper,
             "summary": {
-                "sentence": self.sentence(), "tokens": len(self.paper.tokens), "checks": len(self.checks),
-                "verdicts": dict(self.counts()), "worst": self.worst(),
-                "digest": sha256("\n".join(f"{t.id}={t.printed}" for t in self.paper.tokens.values())),
-            },  # fmt: skip
+                "sentence": self.sentence(),
+                "tokens": len(self.paper.tokens),
+                "checks": len(self.checks),
+                "verdicts": dict(self.counts()),
+                "worst": self.worst(),
+                "digest": digest,
+            },
             "findings": [_plain(c) for c in self.findings],
             "coverage": {
-                "tokens": len(self.coverage.checks_of), "tested": len(self.coverage.tested),
+                "tokens": len(self.coverage.checks_of),
+                "tested": len(self.coverage.tested),
                 "bare": list(self.coverage.bare),
                 "checks_of": {token: list(ids) for token, ids in self.coverage.checks_of},
-            },  # fmt: skip
+            },
             "checks": [_plain(c) for c in self.checks],
         }
 

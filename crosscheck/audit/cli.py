@@ -37,7 +37,9 @@ def run_audit(path: Path, out: Path | None = None, format: str = "text", fail_on
         if format not in FORMATS:
             raise UsageError(f"unknown format {format!r}", allowed=" ".join(FORMATS), hint=nearest(format, FORMATS))
         if fail_on not in SEVERITIES:
-            raise UsageError(f"unknown severity {fail_on!r}", allowed=" ".join(SEVERITIES), hint=nearest(fail_on, SEVERITIES))
+            raise UsageError(
+                f"unknown severity {fail_on!r}", allowed=" ".join(SEVERITIES), hint=nearest(fail_on, SEVERITIES)
+            )
         report = audit(path)
         if out is not None:
             for name, kind in FILES.items():

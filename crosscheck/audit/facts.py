@@ -110,7 +110,7 @@ class Column(_Model):
 
 
 class Descriptives(_Model):
-    """A table of means and standard deviations: ``table`` and ``column`` ids, its sample, and the kinds of variables."""
+    """A table of means and standard deviations: its ids, its sample, and the kinds of variables."""
 
     table: str
     column: str
@@ -176,7 +176,9 @@ class Facts(_Model):
         known = {s.id for s in self.sample}
         for column in self.column:
             if column.sample not in known:
-                raise ValueError(f"column {column.table}:{column.id} names sample {column.sample!r}, which no [[sample]] has")
+                raise ValueError(
+                    f"column {column.table}:{column.id} names sample {column.sample!r}, which no [[sample]] has"
+                )
         for sample in self.sample:
             for other in (sample.within, sample.rows):
                 if other is not None and other not in known:

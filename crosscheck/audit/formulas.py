@@ -2,15 +2,15 @@
 
 Each function takes floats or intervals (:mod:`crosscheck.audit.interval`) and is an identity, to rounding error, of
 least squares as named in its docstring; tests hold each against regressions on simulated panels. Notation: ``n`` rows,
-``k`` parameters with all dummies counted, ``sst = (n - 1) sd**2``, ``ssd`` the sum of squares of the treatment after the
-fixed effects were taken out, ``vif`` its inflation by the other regressors.
+``k`` parameters with all dummies counted, ``sst = (n - 1) sd**2``, ``ssd`` the sum of squares of the treatment after
+the fixed effects were taken out, ``vif`` its inflation by the other regressors.
 """
 
 from __future__ import annotations
 
 from typing import TypeVar
 
-from crosscheck.audit.interval import Interval, Number, root, square
+from crosscheck.audit.interval import Interval, root, square
 
 N = TypeVar("N", float, Interval)
 
@@ -92,9 +92,7 @@ def implied_vif(se: N, s2: N, ssd: N) -> N:
     return square(se) * ssd / s2
 
 
-def dummy_constant_variance(
-    s2: N, se_b: N, units: int, periods: int, d_unit: float, d_time: float, d_mean: float
-) -> N:
+def dummy_constant_variance(s2: N, se_b: N, units: int, periods: int, d_unit: float, d_time: float, d_mean: float) -> N:
     """Variance of the constant of a two-way dummy regression with one slope, balanced.
 
     ``s2 (1/T + 1/P - 1/(PT)) + SE_b**2 (D_i. + D_.t - D_..)**2`` with D of the base unit and the base period.
@@ -145,7 +143,7 @@ def sobel_z_squared(t1: N, t2: N) -> N:
 
 
 def difference_z(b1: N, b2: N, se1: N, se2: N) -> N:
-    """z of the difference of two estimates from disjoint rows."""
+    """Wald z of the difference of two estimates from disjoint rows."""
     return (b1 - b2) / root(square(se1) + square(se2))
 
 
@@ -174,6 +172,6 @@ def ar1_inflation(rho: float, periods: int, post: int) -> float:
     return float(w @ corr @ w) / float(w @ w) / spread
 
 
-def samuelson(mean: N, sd: N, n: int) -> Number:
+def samuelson(sd: N, n: int) -> N:
     """Largest distance of one value from the mean (Samuelson 1968): ``sd (n - 1)/sqrt(n)``."""
-    return sd * ((n - 1.0) / n**0.5)
+    return sd * float((n - 1.0) / n**0.5)

@@ -166,9 +166,7 @@ def build(tokens: Mapping[str, Token], mark: Fingerprint, facts: Facts, claims: 
     """
     views = []
     for column in facts.column:
-        mine = {
-            (t.term, t.quantity): t for t in tokens.values() if t.table == column.table and t.column == column.id
-        }
+        mine = {(t.term, t.quantity): t for t in tokens.values() if t.table == column.table and t.column == column.id}
         if not mine:
             raise PublishedError(
                 f"column {column.id!r} of {column.table!r} is declared but has no printed number",
@@ -264,5 +262,3 @@ def _splits(total: int, posts: tuple[int, ...], units: int) -> list[tuple[int, .
     for g in range(min(units, total // posts[0]) + 1):
         out += [(g, *tail) for tail in _splits(total - g * posts[0], posts[1:], units - g)]
     return out
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from crosscheck.audit.checks import CATEGORIES, CATEGORY_TITLES, FAMILIES, Check
 from crosscheck.audit.tokens import Token
@@ -92,7 +92,12 @@ def _regression(report: AuditReport, table: str, mine: list[Token], anchors: dic
             upper.append(tuple(_shown(report, t, t.printed, anchors) for t in first if t is not None))
             lower.append(
                 tuple(
-                    _shown(report, t, f"({t.printed})" if t.quantity == "std_error" else f"{LABELS[t.quantity]} = {t.printed}", anchors)
+                    _shown(
+                        report,
+                        t,
+                        f"({t.printed})" if t.quantity == "std_error" else f"{LABELS[t.quantity]} = {t.printed}",
+                        anchors,
+                    )
                     for t in second
                     if t is not None
                 )
@@ -113,9 +118,9 @@ def _regression(report: AuditReport, table: str, mine: list[Token], anchors: dic
 
 def render(report: AuditReport, template: str) -> str:
     """Fill one of the package's templates."""
-    markdown = template.endswith(".md.j2")
     env = Environment(
-        loader=PackageLoader("crosscheck.audit", "templates"), undefined=StrictUndefined, autoescape=not markdown,
+        loader=PackageLoader("crosscheck.audit", "templates"), undefined=StrictUndefined,
+        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     env.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
@@ -141,6 +146,8 @@ def _per_family(report: AuditReport) -> list[tuple[int, str, dict[str, int]]]:
     out = []
     for number, name in FAMILIES.items():
         mine = [c for c in report.checks if c.family == number]
-        counts = {v: sum(c.verdict == v for c in mine) for v in ("consistent", "inconsistent", "reveals", "cannot_tell")}
+        counts = {
+            v: sum(c.verdict == v for c in mine) for v in ("consistent", "inconsistent", "reveals", "cannot_tell")
+        }
         out.append((number, name, counts))
     return out

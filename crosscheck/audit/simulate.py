@@ -130,7 +130,9 @@ class _Writer:
     def text(self, value: float) -> str:
         return printed(value, self.decimals, significant=self.significant, half_up=self.half_up)
 
-    def fit(self, table: str, column: str, fit: Fit, outcome: str, terms: tuple[str, ...], effects: bool, sample: str) -> None:
+    def fit(
+        self, table: str, column: str, fit: Fit, outcome: str, terms: tuple[str, ...], effects: bool, sample: str
+    ) -> None:
         for i, term in enumerate(fit.terms):
             self.rows.append((table, column, term, "estimate", self.text(fit.estimate[i])))
             self.rows.append((table, column, term, "std_error", self.text(fit.std_error[i])))
@@ -142,10 +144,14 @@ class _Writer:
         self.rows.append((table, column, "", "nobs", str(fit.nobs)))
         self.columns.append(
             {
-                "table": table, "id": column, "outcome": outcome, "terms": list(terms),
-                "fixed_effects": ["unit", "time"] if effects else [], "sample": sample,
+                "table": table,
+                "id": column,
+                "outcome": outcome,
+                "terms": list(terms),
+                "fixed_effects": ["unit", "time"] if effects else [],
+                "sample": sample,
                 "constant": "undeclared" if effects else "pooled",
-            }  # fmt: skip
+            }
         )
 
     def describe(self, name: str, values: Floats, binary: bool) -> None:
@@ -228,7 +234,9 @@ def simulate_paper(seed: int, se: SeKind | None = None, *, like_paper: bool = Fa
     time_codes = np.where(time == late, 0, np.where(time < late, time + 1, time))
     options: dict[str, Any] = {"unit": unit_codes, "time": time_codes, "absorbed": absorbed}
 
-    def run(table: str, column: str, out: Floats, outcome: str, x: Floats, terms: tuple[str, ...], effects: bool) -> None:
+    def run(
+        table: str, column: str, out: Floats, outcome: str, x: Floats, terms: tuple[str, ...], effects: bool
+    ) -> None:
         fit = least_squares(out, x, terms, unit, kind, **(options if effects else {}))
         writer.fit(table, column, fit, outcome, terms, effects, "full")
 
@@ -250,11 +258,25 @@ def simulate_paper(seed: int, se: SeKind | None = None, *, like_paper: bool = Fa
             continue
         _, codes = np.unique(unit[chosen], return_inverse=True)
         fit = least_squares(
-            y[chosen], x_all[chosen], ("D", *names), unit[chosen], kind, unit=codes, time=time[chosen], absorbed=absorbed
+            y[chosen],
+            x_all[chosen],
+            ("D", *names),
+            unit[chosen],
+            kind,
+            unit=codes,
+            time=time[chosen],
+            absorbed=absorbed,
         )
         writer.fit("table4", name, fit, "y", ("D", *names), True, name)
         samples.append(
-            {"id": name, "within": "full", "group": "half", "units": len(shares), "periods": periods, "balanced": balanced}
+            {
+                "id": name,
+                "within": "full",
+                "group": "half",
+                "units": len(shares),
+                "periods": periods,
+                "balanced": balanced,
+            }
         )
     facts = {
         "schema": 1, "paper": f"simulated {seed}", "legend": {"levels": list(LEVELS), "tails": 2},

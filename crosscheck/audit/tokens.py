@@ -213,9 +213,7 @@ def fingerprint(rows: Iterable[tuple[str, str, str, str, str]]) -> Fingerprint:
             chosen, count = k, total
             break
     padded = tuple(key for key, shown, _ in fractional if chosen is not None and len(shown) > chosen)
-    zero = tuple(
-        key for key, _, q, value, dec, _ in parsed if value == 0 and dec > 0 and q not in ("p_value",)
-    )
+    zero = tuple(key for key, _, q, value, dec, _ in parsed if value == 0 and dec > 0 and q not in ("p_value",))
     signed = any(text.startswith("-") for _, text, _, value, _, _ in parsed if value == 0)
     usual: dict[tuple[str, str], set[int]] = {}
     for key, _, q, _, dec, _ in parsed:

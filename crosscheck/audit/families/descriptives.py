@@ -45,8 +45,8 @@ def precision(paper: Paper) -> tuple[Check, ...]:
                     f"(as Stata's output does), so {len(mark.padded)} printed numbers are less exact than they look."
                 ),
                 category="undisclosed", strength="proof", severity="cosmetic", rank=1,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     zero = tuple(k for k in mark.zero_rounded if paper.tokens[k].quantity in ("estimate", "std_error"))
     if zero:
         out.append(
@@ -58,8 +58,8 @@ def precision(paper: Paper) -> tuple[Check, ...]:
                     "rescaled: the table does not say how large these effects are."
                 ),
                 category="undisclosed", strength="proof", severity="printed", rank=4,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     if mark.breaks:
         out.append(
             Check(
@@ -70,8 +70,8 @@ def precision(paper: Paper) -> tuple[Check, ...]:
                     "reformatted by hand."
                 ),
                 category="undisclosed", strength="suggestive", severity="cosmetic",
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return tuple(out)
 
 
@@ -105,8 +105,8 @@ def grim(paper: Paper) -> tuple[Check, ...]:
                 verdict=verdict,  # type: ignore[arg-type]
                 formula=f"{mean.printed} x {n} = {show(box, 8)} must hold a whole number", interval=box,
                 statement=text, strength="proof", severity="printed" if verdict == "inconsistent" else "none", rank=6,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
         sd = stats.get("std_dev")
         if sd is None or name in facts.binary:
             continue
@@ -119,8 +119,8 @@ def grim(paper: Paper) -> tuple[Check, ...]:
                 formula=f"sum of squares {show(squares, 10)} must be a whole number of the sum's parity",
                 interval=squares, statement=f"GRIMMER test of the SD of {name}.", strength="proof",
                 severity="none" if possible else "printed",
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return tuple(out)
 
 
@@ -164,8 +164,8 @@ def debit(paper: Paper) -> tuple[Check, ...]:
                     else f"The printed SD of the 0/1 variable {name} cannot belong to its printed mean."
                 ),
                 strength="proof", severity="none" if which else "printed", rank=6,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return tuple(out)
 
 
@@ -188,8 +188,7 @@ def bounds(paper: Paper) -> tuple[Check, ...]:
         mean, sd, low, high = (stats[q].interval for q in ("mean", "std_dev", "min", "max"))
         ids = tuple(stats[q].id for q in ("nobs", "mean", "std_dev", "min", "max"))
         top = root((high - mean) * (mean - low) * (n / (n - 1.0)))
-        reach = samuelson(mean, sd, n)
-        assert isinstance(reach, Interval)
+        reach = samuelson(sd, n)
         ex_hi, ex_lo = high - mean, mean - low
         floor = root((square(ex_hi) + square(ex_lo) + square(ex_hi - ex_lo) / max(n - 2.0, 1.0)) / (n - 1.0))
         problems = []
@@ -213,8 +212,8 @@ def bounds(paper: Paper) -> tuple[Check, ...]:
                     else f"Mean, SD and range of {name} can belong together."
                 ),
                 strength="proof", severity="printed" if problems else "none", rank=6,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return tuple(out)
 
 
@@ -240,8 +239,8 @@ def observations(paper: Paper) -> tuple[Check, ...]:
                 good="N is the number of units times the number of periods.",
                 bad=f"{token.place} is {token.printed}, but {panel.units} units x {panel.periods} periods are {full}.",
                 severity="structural", rank=8,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return tuple(out)
 
 
@@ -263,15 +262,19 @@ def treated_share(paper: Paper) -> tuple[Check, ...]:
     posts = [panel.last - start + 1 for start in treatment.starts]
     text = f"{mean.printed} x {n} = {show(mean.interval * float(n), 7)}: {list(counts)} treated rows"
     if not options:
-        verdict, words = "inconsistent", (
-            f"The mean of {treatment.term} cannot come from whole units treated from {list(treatment.starts)} on."
+        verdict, words = (
+            "inconsistent",
+            (f"The mean of {treatment.term} cannot come from whole units treated from {list(treatment.starts)} on."),
         )
     elif len(options) > 1:
         verdict, words = "cannot_tell", f"{len(options)} ways to spread the treated units over the start dates."
     else:
         groups = ", ".join(f"{g} units x {p} periods" for g, p in options[0])
         total = sum(g for g, _ in options[0])
-        verdict, words = "reveals", f"The mean of {treatment.term} is {groups}: {total} of {panel.units} units are treated."
+        verdict, words = (
+            "reveals",
+            f"The mean of {treatment.term} is {groups}: {total} of {panel.units} units are treated.",
+        )
         if treatment.world is not None and treatment.world != total:
             words += (
                 f" The policy covers {treatment.world} ({treatment.world_source}), so "

@@ -101,8 +101,8 @@ def classification(paper: Paper) -> tuple[Check, ...]:
                 verdict=verdict,  # type: ignore[arg-type]
                 formula=formula + f" ({scheme.source})", statement=words, category="undisclosed",
                 strength="suggestive", severity=severity, rank=4,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return tuple(out)
 
 
@@ -128,7 +128,7 @@ def _treated_per_group(
     words += f", and {dropped} treated unit(s) stand in no subsample."
     if single:
         words += (
-            f" The {single[0]} estimate then rests on a single treated unit: no standard error can be told from it, and "
+            f" The {single[0]} estimate then rests on a single treated unit: no SE can be told from it, and "
             "its insignificance says nothing about the region."
         )
     return [
@@ -176,8 +176,8 @@ def matching(paper: Paper) -> tuple[Check, ...]:
                 formula=f"{column.nobs} <= (1 + k) x {rows}: k >= {least}; K {list(ks)}",
                 interval=Interval(float(least), float("inf")), statement=words, category="undisclosed",
                 severity="structural" if verdict == "inconsistent" else "cosmetic", rank=3,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return tuple(out)
 
 
@@ -211,10 +211,10 @@ def event_study(paper: Paper) -> tuple[Check, ...]:
             Check(
                 id=f"27:{index}", family=27, kind="exact identity", tokens=(), interval=None,
                 verdict="consistent" if ok else "inconsistent", statement=words,
-                formula=f"{study.leads} + {int(study.current)} + {study.lags} = {indicators} against {panel.periods - 1}",
+                formula=f"{study.leads} + {int(study.current)} + {study.lags} = {indicators} of {panel.periods - 1}",
                 category="design", strength="proof", severity="none" if ok else "structural", rank=6,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
         if ok:
             out += _event_claims(paper, study, index, fits[0])
     return tuple(out)
@@ -242,9 +242,9 @@ def _event_claims(paper: Paper, study: EventStudy, index: int, start: int) -> li
             f"{need:.4g}; mean of {post} post minus mean of {pre} pre coefficients = {b.printed}",
             interval=Interval(need, need),
             statement=(
-                f"A yearly coefficient must exceed about {need:.4f} to be significant at {study.post_level:.0%}, but the "
-                f"{post} post-treatment ones average {b.printed} above the pre-treatment mean: 'all significant' and "
-                "'rising' leave room only for an almost flat path from the first year on, or for pre-treatment "
+                f"A yearly coefficient must exceed {need:.4f} or so to be significant at {study.post_level:.0%}, but "
+                f"the {post} post-treatment ones average {b.printed} above the pre-treatment mean: 'all significant' "
+                "and 'rising' leave room only for an almost flat path from the first year on, or for pre-treatment "
                 "coefficients that are not close to 0 (approximate; controls left out)."
             ),
             category="claim", strength="suggestive", severity="decision", rank=4,
@@ -283,11 +283,23 @@ def placebo(paper: Paper) -> tuple[Check, ...]:
                     f"{1 - clean:.0%} of draws also contain truly treated units."
                 ),
                 category="design", strength="proof", severity="none" if same else "structural", rank=9,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
         if b is None or se is None or len(treatment.starts) != 1:
             continue
-        out.append(_tail(test, index, treated, panel.units, panel.periods, panel.last - treatment.starts[0] + 1, b.interval, se.interval, ids))
+        out.append(
+            _tail(
+                test,
+                index,
+                treated,
+                panel.units,
+                panel.periods,
+                panel.last - treatment.starts[0] + 1,
+                b.interval,
+                se.interval,
+                ids,
+            )
+        )
     return tuple(out)
 
 
@@ -340,6 +352,6 @@ def inflation(paper: Paper) -> tuple[Check, ...]:
                 + ", ".join(f"{r}: {f:.2f}" for r, f in factors.items()),
                 interval=room, statement=f"SEs {room.hi:.2f} times as large would take the 5% significance of "
                 f"{treatment.term} in {column.name} away{tail}.", category="claim", severity="none",
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return tuple(out)

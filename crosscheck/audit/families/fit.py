@@ -46,31 +46,29 @@ def adj_r2_k(paper: Paper) -> tuple[Check, ...]:
         ids = tuple(t.id for t in (r2, adj, column.get("", "nobs")) if t is not None)
         rough = k_from_r2(r2.interval, adj.interval, n)
         formula = f"K = {n} - {n - 1}(1 - {r2.printed})/(1 - {adj.printed}) = {show(rough)}: {_span(ks)}"
-        base = {"family": 4, "kind": "exact identity", "tokens": ids, "formula": formula, "interval": rough}
+        base = Check(
+            id=f"4:{column.key}", family=4, kind="exact identity", tokens=ids, verdict="cannot_tell", formula=formula,
+            interval=rough, statement="", severity="none", rank=7,
+        )  # fmt: skip
         shared = [k for k in ks if k in column.k_options]
         if not ks:
-            check = Check(
-                **base, id=f"4:{column.key}", verdict="inconsistent", strength="proof", severity="printed", rank=7,
-                statement=f"No number of parameters turns R2 {r2.printed} into adjusted R2 {adj.printed} with N = {n} "
-                f"in {column.name}.",
-            )  # type: ignore[arg-type]  # fmt: skip
+            words = (
+                f"No number of parameters turns R2 {r2.printed} into adjusted R2 {adj.printed} with N = {n} in "
+                f"{column.name}."
+            )
+            out.append(base.but(verdict="inconsistent", strength="proof", severity="printed", statement=words))
         elif column.k_options and shared:
-            full = column.k in ks
-            check = Check(
-                **base, id=f"4:{column.key}", verdict="consistent", strength="proof", severity="none",
-                chance=min(1.0, len(ks) / 20.0),
-                statement=f"Adjusted R2 counts {shared[-1]} parameters, as declared"
-                + (", every dummy included." if full else ", absorbed effects not included."),
-            )  # type: ignore[arg-type]  # fmt: skip
+            words = f"Adjusted R2 counts {shared[-1]} parameters, as declared"
+            words += ", every dummy included." if column.k in ks else ", absorbed effects not included."
+            out.append(base.but(verdict="consistent", strength="proof", statement=words))
         elif column.k_options:
-            check = Check(
-                **base, id=f"4:{column.key}", verdict="inconsistent", strength="strong", severity="printed", rank=7,
-                statement=f"R2, adjusted R2 and N of {column.name} need {_span(ks)} parameters, but the declared "
-                f"regression has {column.k} (or {list(column.k_options)[:-1]} without its effects).",
-            )  # type: ignore[arg-type]  # fmt: skip
+            words = (
+                f"R2, adjusted R2 and N of {column.name} need {_span(ks)} parameters, but the declared regression has "
+                f"{column.k} (or {list(column.k_options)[:-1]} without its effects)."
+            )
+            out.append(base.but(verdict="inconsistent", severity="printed", statement=words))
         else:
-            check = _unknown_levels(paper, column, ks, base)
-        out.append(check)
+            out.append(_unknown_levels(paper, column, ks, base))
     return tuple(out)
 
 
@@ -80,7 +78,7 @@ def _span(ks: tuple[int, ...]) -> str:
     return str(ks[0]) if len(ks) == 1 else f"{ks[0]}..{ks[-1]}"
 
 
-def _unknown_levels(paper: Paper, column: ColumnView, ks: tuple[int, ...], base: dict[str, object]) -> Check:
+def _unknown_levels(paper: Paper, column: ColumnView, ks: tuple[int, ...], base: Check) -> Check:
     panel = paper.facts.panel
     known = 1 + len(column.facts.terms)
     if panel is not None and set(column.facts.fixed_effects) == {"unit", "time"}:
@@ -89,22 +87,17 @@ def _unknown_levels(paper: Paper, column: ColumnView, ks: tuple[int, ...], base:
         if units and len(units) < panel.units:
             span = f"{units[0]}" if len(units) == 1 else f"{units[0]} to {units[-1]}"
             lost = f"at least {panel.units - units[-1]}" if units[-1] < panel.units else "possibly none"
-            return Check(
-                **base, id=f"4:{column.key}", verdict="reveals", strength="strong", severity="cosmetic", rank=5,
-                category="undisclosed",
-                statement=f"{column.name}: adjusted R2 leaves {span} of {panel.units} units in the sample "
-                f"(K = {_span(ks)}, all {panel.periods} periods kept); {lost} units were lost, which the text does "
-                "not say.",
-            )  # type: ignore[arg-type]  # fmt: skip
+            words = (
+                f"{column.name}: adjusted R2 leaves {span} of {panel.units} units in the sample (K = {_span(ks)}, all "
+                f"{panel.periods} periods kept); {lost} units were lost, which the text does not say."
+            )
+            return base.but(verdict="reveals", severity="cosmetic", category="undisclosed", rank=5.0, statement=words)
         if not units:
-            return Check(
-                **base, id=f"4:{column.key}", verdict="inconsistent", strength="strong", severity="printed", rank=7,
-                statement=f"No number of units up to {panel.units} explains adjusted R2 in {column.name}.",
-            )  # type: ignore[arg-type]  # fmt: skip
-    return Check(
-        **base, id=f"4:{column.key}", verdict="cannot_tell", severity="none",
-        statement=f"Adjusted R2 counts {_span(ks)} parameters; the declared facts do not say how many there are.",
-    )  # type: ignore[arg-type]  # fmt: skip
+            words = f"No number of units up to {panel.units} explains adjusted R2 in {column.name}."
+            return base.but(verdict="inconsistent", severity="printed", statement=words)
+    return base.but(
+        statement=f"Adjusted R2 counts {_span(ks)} parameters; the declared facts do not say how many there are."
+    )
 
 
 def increments(paper: Paper) -> tuple[Check, ...]:
@@ -137,8 +130,8 @@ def increments(paper: Paper) -> tuple[Check, ...]:
                     good=f"The rise of R2 from {small.name} to {large.name} is the squared t of {term}.",
                     bad=f"R2 rises from {small.name} to {large.name} by another amount than the t of {term} says.",
                     assumes="iid", scale=0.3,
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
     return tuple(out)
 
 
@@ -170,8 +163,8 @@ def nested_r2(paper: Paper) -> tuple[Check, ...]:
                         else f"R2 does not fall from {small.name} to {large.name}."
                     ),
                     strength="proof", severity="structural" if bad else "none", rank=8,
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
     return tuple(out)
 
 
@@ -194,14 +187,15 @@ def omitted_bound(paper: Paper) -> tuple[Check, ...]:
             sd = paper.describe(large.facts.outcome, "std_dev", large.facts.sample)
             b0, b1, se = small.get(term, "estimate"), large.get(term, "estimate"), large.get(term, "std_error")
             ssds = paper.ssd(large.facts.sample) if set(large.facts.fixed_effects) == {"unit", "time"} else ()
-            if None in (n, k, sd, b0, b1, se, small.r2, large.r2) or len(ssds) != 1:
+            if not (n and k and sd and b0 and b1 and se and small.r2 and large.r2) or len(ssds) != 1:
                 continue
-            assert n and k and sd and b0 and b1 and se and small.r2 and large.r2
             ssd = Interval(ssds[0], ssds[0])
             vif = implied_vif(se.interval, residual_variance(large.r2.interval, sd.interval, n, k), ssd)
             vif = Interval(max(1.0, vif.lo), max(1.0, vif.hi))
             drop = residual_ss(small.r2.interval, sd.interval, n) - residual_ss(large.r2.interval, sd.interval, n)
-            reach = root(omitted_shift_bound(Interval(max(drop.lo, 0.0), max(drop.hi, 0.0)), Interval(0.0, 0.0), ssd, vif))
+            reach = root(
+                omitted_shift_bound(Interval(max(drop.lo, 0.0), max(drop.hi, 0.0)), Interval(0.0, 0.0), ssd, vif)
+            )
             moved = abs(b0.interval - b1.interval)
             bad = moved.lo > reach.hi
             out.append(
@@ -218,8 +212,8 @@ def omitted_bound(paper: Paper) -> tuple[Check, ...]:
                         else f"The controls can move {term} from {b0.printed} to {b1.printed}."
                     ),
                     severity="printed" if bad else "none", rank=6,
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
     return tuple(out)
 
 
@@ -250,7 +244,10 @@ def subsamples(paper: Paper) -> tuple[Check, ...]:
             if total == full:
                 verdict, words = "consistent", "The subsamples add up to the whole."
             elif total > full:
-                verdict, words = "inconsistent", f"The subsamples of {table} have more rows ({total}) than the whole ({full})."
+                verdict, words = (
+                    "inconsistent",
+                    f"The subsamples of {table} have more rows ({total}) than the whole ({full}).",
+                )
             else:
                 missing = full - total
                 words = f"{missing} rows of the sample are in none of the groups of {table}"
@@ -264,6 +261,6 @@ def subsamples(paper: Paper) -> tuple[Check, ...]:
                     formula=formula, interval=Interval(float(total), float(total)), statement=words,
                     category="arithmetic" if verdict == "inconsistent" else "undisclosed", strength="proof",
                     severity={"consistent": "none", "reveals": "cosmetic"}.get(verdict, "structural"), rank=8,
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
     return tuple(out)

@@ -52,13 +52,15 @@ def coefficients(paper: Paper) -> tuple[Check, ...]:
                 compare(
                     id=f"15:{m.direct.key}:{term}", family=15, kind="exact identity",
                     tokens=(total.id, path.id, direct.id, phi.id), printed=total.interval, implied=implied,
-                    formula=f"{direct.printed} + {path.printed} x {phi.printed} = {show(implied)} against {total.printed}",
+                    formula=f"{direct.printed} + {path.printed} x {phi.printed} = {show(implied)}, not {total.printed}"
+                    if not total.interval.meets(implied)
+                    else f"{direct.printed} + {path.printed} x {phi.printed} = {show(implied)} meets {total.printed}",
                     good=f"{term}: {m.total.name} is {m.direct.name} plus the path through {m.mediator}.",
                     bad=f"{term}: {m.total.name} is not {m.direct.name} plus {m.path.name} times the coefficient of "
                     f"{m.mediator}; rows or controls differ, or a number is wrong.",
                     rank=8,
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
         box, used = phi_box(m)
         if box.empty:
             out.append(
@@ -68,8 +70,8 @@ def coefficients(paper: Paper) -> tuple[Check, ...]:
                     formula=f"the shared terms leave no value for the coefficient of {m.mediator}",
                     statement=f"No coefficient of {m.mediator} in {m.direct.name} satisfies all shared terms at once.",
                     strength="proof", severity="printed", rank=8,
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
     return tuple(out)
 
 
@@ -103,8 +105,8 @@ def hidden_digits(paper: Paper) -> tuple[Check, ...]:
                 statement=f"The coefficient of {m.mediator} in {m.direct.name}, printed {phi.printed}, is between "
                 f"{box.lo:.4g} and {box.hi:.4g}{tail}.",
                 category="undisclosed", strength="proof", severity="cosmetic", rank=3,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     out += _hidden_controls(paper)
     return tuple(out)
 
@@ -123,18 +125,22 @@ def _hidden_controls(paper: Paper) -> list[Check]:
                 continue
             floor = root(s2[0] / (square(sd.interval) * float(column.nobs - 1)))
             stars = printed_stars(paper, column, term) or 0
-            least = critical(legend.levels[stars - 1], column.nobs - column.k, legend.tails) * floor.lo if stars else 0.0
+            least = (
+                critical(legend.levels[stars - 1], column.nobs - column.k, legend.tails) * floor.lo if stars else 0.0
+            )
             top = min(b.interval.mag, _line_bound(paper, column.key, term))
             out.append(
                 Check(
                     id=f"37:{column.key}:{term}", family=37, kind="bound", assumes="iid",
                     tokens=(b.id, se.id, sd.id, *(t.id for t in s2[1])), verdict="reveals" if stars else "cannot_tell",
-                    interval=Interval(least, top), formula=f"SE >= s/(sd sqrt(n-1)) = {floor.lo:.3g}; |b| >= {least:.3g}",
+                    interval=Interval(least, top),
+                    formula=f"SE >= s/(sd sqrt(n-1)) = {floor.lo:.3g}; |b| >= {least:.3g}",
                     statement=f"{term} in {column.name}, printed {b.printed} ({se.printed}), has an SE of at least "
-                    f"{floor.lo:.2g}" + (f" and, with its stars, a size between {least:.2g} and {top:.2g}." if stars else "."),
+                    f"{floor.lo:.2g}"
+                    + (f" and, with its stars, a size between {least:.2g} and {top:.2g}." if stars else "."),
                     category="undisclosed", severity="none", rank=0,
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
     return out
 
 
@@ -172,7 +178,8 @@ def added_se(paper: Paper) -> tuple[Check, ...]:
         r2_m, sd_m = m.path.r2, paper.describe(m.mediator, "std_dev", m.direct.facts.sample)
         if new is None or old is None or phi_se is None or m.direct.nobs is None:
             continue
-        assert m.direct.r2 and m.total.r2 and m.direct.k and m.total.k
+        if not (m.direct.r2 and m.total.r2 and m.direct.k and m.total.k):
+            continue
         if r2_m and sd_m:
             implied = root(added_slope_variance(new[0], r2_m.interval, sd_m.interval, m.direct.nobs))
             out.append(
@@ -182,8 +189,8 @@ def added_se(paper: Paper) -> tuple[Check, ...]:
                     implied=implied, formula=f"sqrt(s2/((1 - {r2_m.printed}) SST)) = {show(implied)} against "
                     f"{phi_se.printed}", good=f"The SE of {m.mediator} in {m.direct.name} is the classical one.",
                     bad=f"The SE of {m.mediator} in {m.direct.name} is not the classical one.", assumes="iid",
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
         ratio = (1.0 - m.direct.r2.interval) / (1.0 - m.total.r2.interval) * float(
             (m.total.nobs or 0) - m.total.k
         ) / float(m.direct.nobs - m.direct.k)  # fmt: skip
@@ -203,11 +210,12 @@ def added_se(paper: Paper) -> tuple[Check, ...]:
                     tokens=(se1.id, se0.id, path.id, phi_se.id, m.direct.r2.id, m.total.r2.id),
                     printed=se1.interval, implied=implied,
                     formula=f"sqrt(s2'/s2 {se0.printed}^2 + {path.printed}^2 SE_phi^2) = {show(implied)} against "
-                    f"{se1.printed}", good=f"The SE of {term} changes from {m.total.name} to {m.direct.name} as it must.",
+                    f"{se1.printed}",
+                    good=f"The SE of {term} changes from {m.total.name} to {m.direct.name} as it must.",
                     bad=f"The SE of {term} does not change from {m.total.name} to {m.direct.name} as classical SEs do.",
                     assumes="iid",
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
     return tuple(out)
 
 
@@ -256,6 +264,6 @@ def indirect_effects(paper: Paper) -> tuple[Check, ...]:
                     f"(Sobel z {z.lo:.1f} to {z.hi:.1f})."
                 ),
                 category="claim", severity="decision" if weak else "none", rank=7,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return tuple(out)

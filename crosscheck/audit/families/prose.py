@@ -46,8 +46,8 @@ def subgroup_differences(paper: Paper) -> tuple[Check, ...]:
                     + ("different at 5%." if z.lo > 1.96 else "not significantly different at 10%." if z.hi < 1.645
                        else "may differ."),
                     category="claim", severity="none",
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
     return tuple(out)
 
 
@@ -74,8 +74,8 @@ def logs_and_shares(paper: Paper) -> tuple[Check, ...]:
                 formula=f"exp([{low.printed}, {high.printed}]) = {show(span, 3)}", interval=span,
                 statement=f"{name} stands for {span.lo:.3g} to {span.hi:.3g} of the unit that was logged.",
                 category="undisclosed", severity="none",
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     for name in facts.positive:
         low = paper.describe(name, "min", facts.sample)
         if low is None:
@@ -88,8 +88,8 @@ def logs_and_shares(paper: Paper) -> tuple[Check, ...]:
                 statement=f"{name} is said to be positive, but its minimum is {low.printed}." if bad
                 else f"The minimum of {name} can be positive.",
                 strength="proof", severity="printed" if bad else "none",
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return tuple(out)
 
 
@@ -104,7 +104,9 @@ def claims(paper: Paper) -> tuple[Check, ...]:
         "order": _order, "difference": _difference, "indirect": _indirect, "panel": _panel, "ratio": _ratio,
         "legend": _legend, "design": _context, "context": _context,
     }  # fmt: skip
-    return tuple(judge[claim.kind](paper, claim, [paper.tokens[t] for t in claim.tokens]) for claim in paper.claims.claim)
+    return tuple(
+        judge[claim.kind](paper, claim, [paper.tokens[t] for t in claim.tokens]) for claim in paper.claims.claim
+    )
 
 
 def _check(
@@ -138,7 +140,15 @@ def _value(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
         ]  # fmt: skip
         if others and change > 0:
             words += f"; rounded so, it looks equal to {others[0].place} ({others[0].printed}), which it is not"
-            return _check(claim, "reveals", f"{text} against {token.printed}", words + ".", interval=box, severity="cosmetic", rank=2)
+            return _check(
+                claim,
+                "reveals",
+                f"{text} against {token.printed}",
+                words + ".",
+                interval=box,
+                severity="cosmetic",
+                rank=2,
+            )
     return _check(
         claim, "consistent" if ok else "inconsistent", f"{text} means {show(box)}; printed {token.printed}",
         words + ("." if ok else f", not {text}."), interval=box, severity="printed", rank=8,
@@ -171,7 +181,9 @@ def _significant(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
     if legend is None:
         return _check(claim, "cannot_tell", "no legend", "the legend of the stars is not declared.")
     need = next((i for i, x in enumerate(legend.levels, start=1) if x <= level + 1e-12), None)
-    bad, used, shown = [], [], []
+    bad: list[str] = []
+    used: list[str] = []
+    shown: list[str] = []
     for token in tokens:
         t, stars, ids, df = _cell(paper, token)
         used += ids
@@ -182,12 +194,19 @@ def _significant(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
             bad.append(f"{token.place} has |t| of at most {t.hi:.2f}")
     words = f"{'; '.join(bad)}." if bad else f"all {len(tokens)} cells are significant at {level:.0%}."
     return _check(
-        claim, "inconsistent" if bad else "consistent", ", ".join(shown), words, tokens=tuple(dict.fromkeys(used)), rank=9
+        claim,
+        "inconsistent" if bad else "consistent",
+        ", ".join(shown),
+        words,
+        tokens=tuple(dict.fromkeys(used)),
+        rank=9,
     )
 
 
 def _insignificant(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
-    bad, used, shown = [], [], []
+    bad: list[str] = []
+    used: list[str] = []
+    shown: list[str] = []
     for token in tokens:
         _, stars, ids, _ = _cell(paper, token)
         used += ids
@@ -196,14 +215,21 @@ def _insignificant(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
             bad.append(f"{token.place} has {'*' * stars}")
     words = f"{'; '.join(bad)}." if bad else "no star is printed."
     return _check(
-        claim, "inconsistent" if bad else "consistent", ", ".join(shown), words, tokens=tuple(dict.fromkeys(used)), rank=9
+        claim,
+        "inconsistent" if bad else "consistent",
+        ", ".join(shown),
+        words,
+        tokens=tuple(dict.fromkeys(used)),
+        rank=9,
     )
 
 
 def _order(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
     wrong = [(a, b) for a, b in pairwise(tokens) if a.interval.hi < b.interval.lo]
     words = "the printed estimates are in that order." if not wrong else f"{wrong[0][0].place} is not larger."
-    return _check(claim, "inconsistent" if wrong else "consistent", " > ".join(t.printed for t in tokens), words, rank=8)
+    return _check(
+        claim, "inconsistent" if wrong else "consistent", " > ".join(t.printed for t in tokens), words, rank=8
+    )
 
 
 def _difference(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
@@ -217,7 +243,9 @@ def _difference(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
         z = difference_z(a.interval, b.interval, ses[0].interval, ses[1].interval)
         notes.append(f"{a.printed} - {b.printed}: z {show(z, 3)}")
         if z.hi < 1.645:
-            weak.append(f"{a.place} and {b.place} differ by {z.mid:.2f} standard errors (p at least {p_value(z.hi, INF):.2f})")
+            weak.append(
+                f"{a.place} and {b.place} differ by {z.mid:.2f} standard errors (p at least {p_value(z.hi, INF):.2f})"
+            )
     if wrong:
         return _check(claim, "inconsistent", "; ".join(notes), f"{wrong[0][0].place} is not larger.", rank=8)
     words = (
@@ -270,7 +298,9 @@ def _ratio(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
 def _legend(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
     legend = paper.legend
     levels = ", ".join(f"{level:.0%}" for level in legend.levels) if legend else ""
-    return _check(claim, "consistent" if legend else "cannot_tell", levels, "the legend is used by the checks of stars.")
+    return _check(
+        claim, "consistent" if legend else "cannot_tell", levels, "the legend is used by the checks of stars."
+    )
 
 
 def _context(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:

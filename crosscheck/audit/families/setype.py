@@ -1,7 +1,8 @@
 """Are a paper's standard errors classical? All identities together decide (family 36).
 
 Each identity that holds for classical SEs only carries the chance of an accidental agreement. Columns that identities
-tie together, and columns of one table, form a block: a table is taken to use one kind of standard error. Within a block:
+tie together, and columns of one table, form a block: a table is taken to use one
+kind of standard error. Within a block:
 
 * no identity fails and the chance of all agreements together is below ``NAMED``: the SEs are named classical;
 * some fail, but leaving out one or two printed numbers removes every failure and what is left still names the SEs
@@ -119,7 +120,8 @@ def resolve(paper: Paper, checks: Sequence[Check]) -> tuple[Check, ...]:
             ))  # fmt: skip
         elif verdict == "iid but":
             added.append(_summary(
-                names, tokens, "reveals", f"all but {len(failed)} identities hold; {_names(suspects)} would repair them",
+                names, tokens, "reveals",
+                f"all but {len(failed)} identities hold; {_names(suspects)} would repair them",
                 f"The standard errors of {_where(paper, names)} are classical (iid), with "
                 f"{' or '.join(_names(suspects))} not fitting.", 7.0,
             ))  # fmt: skip

@@ -126,7 +126,11 @@ def stars(paper: Paper) -> tuple[Check, ...]:
         if len(possible) == len(legend.levels) + 1:
             verdict, words, severity = "cannot_tell", "The printed digits allow any number of stars.", "none"
         elif shown in possible:
-            verdict, words, severity = "consistent", f"{'*' * shown or 'No star'} fits {b.printed} ({se.printed}).", "none"
+            verdict, words, severity = (
+                "consistent",
+                f"{'*' * shown or 'No star'} fits {b.printed} ({se.printed}).",
+                "none",
+            )
         else:
             verdict, severity = "inconsistent", "decision"
             words = (
@@ -139,8 +143,8 @@ def stars(paper: Paper) -> tuple[Check, ...]:
                 verdict=verdict,  # type: ignore[arg-type]
                 formula=formula, interval=t, statement=words, strength="proof", severity=severity, rank=9,
                 chance=len(possible) / (len(legend.levels) + 1),
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return tuple(out)
 
 
@@ -204,8 +208,8 @@ def law_discrimination(paper: Paper) -> tuple[Check, ...]:
                         )
                     ),
                     category="undisclosed", strength="proof", severity="cosmetic", rank=6 if kind == "t(G-1)" else 1,
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
     return tuple(out)
 
 
@@ -231,10 +235,15 @@ def printed_tests(paper: Paper) -> tuple[Check, ...]:
                 out.append(_law_check(f"2:{column.key}:{term}:t", (b, se, stat), ok, t, f"|b/SE| = {show(t)}", column))
             if p is None:
                 continue
-            t = abs(stat.interval) if stat is not None else t_range(b, se) if b is not None and se is not None else None
-            if t is None:
+            if stat is not None:
+                t = abs(stat.interval)
+            elif b is not None and se is not None:
+                t = t_range(b, se)
+            else:
                 continue
-            spans = [Interval(p_value(t.hi, law.df) - 1e-15, p_value(t.lo, law.df) + 1e-15) for law in laws(paper, column)]
+            spans = [
+                Interval(p_value(t.hi, law.df) - 1e-15, p_value(t.lo, law.df) + 1e-15) for law in laws(paper, column)
+            ]
             hull = spans[0]
             for span in spans[1:]:
                 hull = hull.hull(span)

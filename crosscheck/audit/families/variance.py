@@ -58,8 +58,8 @@ def twfe_se(paper: Paper) -> tuple[Check, ...]:
                     good=f"The SE of {treatment.term} in {column.name} is the classical one of this design.",
                     bad=f"The SE of {treatment.term} in {column.name} is not the classical one of this design.",
                     assumes="iid", rank=5,
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
         else:
             bad = vif.hi < 1.0
             out.append(
@@ -75,8 +75,8 @@ def twfe_se(paper: Paper) -> tuple[Check, ...]:
                         f"{show(Interval(max(1.0, vif.lo), vif.hi), 4)}."
                     ),
                     severity="printed" if bad else "none", rank=5, chance=min(1.0, relative_width(vif) / 0.6),
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
     return tuple(out)
 
 
@@ -106,8 +106,8 @@ def common_vif(paper: Paper) -> tuple[Check, ...]:
                     formula=f"SE/s: {show(left)} against {show(right)}",
                     good=f"SE/s of {term} is the same in {a.name} and {b.name}.",
                     bad=f"SE/s of {term} differs between {a.name} and {b.name}.", assumes="iid",
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
     return tuple(out)
 
 
@@ -131,11 +131,12 @@ def se_ratio(paper: Paper) -> tuple[Check, ...]:
                 compare(
                     id=f"13:{a.key}~{b.key}:{one}/{two}", family=13, kind="exact identity",
                     tokens=(s1.id, s2.id, t1.id, t2.id), printed=left, implied=right,
-                    formula=f"{s1.printed}/{s2.printed} = {show(left)} against {t1.printed}/{t2.printed} = {show(right)}",
+                    formula=f"{s1.printed}/{s2.printed} = {show(left)} "
+                    f"against {t1.printed}/{t2.printed} = {show(right)}",
                     good=f"The SEs of {one} and {two} have the same ratio in {a.name} and {b.name}.",
                     bad=f"The SEs of {one} and {two} have another ratio in {b.name} than in {a.name}.", assumes="iid",
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
     return tuple(out)
 
 
@@ -167,8 +168,8 @@ def vif_floor(paper: Paper) -> tuple[Check, ...]:
                         else f"The SE of {term} in {column.name} is not too small."
                     ),
                     assumes="iid", strength="proof", severity="printed" if bad else "none", rank=4,
-                )  # fmt: skip
-            )
+                )
+            )  # fmt: skip
     return tuple(out)
 
 
@@ -193,7 +194,8 @@ def winsorised(paper: Paper) -> tuple[Check, ...]:
             for one, two in combinations(terms, 2):
                 w1, w2 = column.get(one, "std_error"), column.get(two, "std_error")
                 o1, o2 = other.get(one, "std_error"), other.get(two, "std_error")
-                assert w1 and w2 and o1 and o2
+                if not (w1 and w2 and o1 and o2):
+                    continue
                 left, right = w1.interval / w2.interval, o1.interval / o2.interval
                 changed = not left.meets(right)
                 out.append(
@@ -208,8 +210,8 @@ def winsorised(paper: Paper) -> tuple[Check, ...]:
                             else f"{column.name}: the ratio of SEs does not say whether the regressors were winsorised."
                         ),
                         category="undisclosed", assumes="iid", severity="cosmetic" if changed else "none", rank=2,
-                    )  # fmt: skip
-                )
+                    )
+                )  # fmt: skip
         ssds = paper.ssd(column.facts.sample)
         sd = paper.describe(column.facts.outcome, "std_dev", sample.rows)
         if treatment is None or sd is None or column.r2 is None or column.nobs is None or column.k is None:
@@ -234,8 +236,8 @@ def winsorised(paper: Paper) -> tuple[Check, ...]:
                     else f"{column.name}: SE and R2 do not say whether the outcome was winsorised."
                 ),
                 category="undisclosed", assumes="iid", severity="cosmetic" if shrunk else "none", rank=1,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return tuple(out)
 
 

@@ -1,0 +1,1 @@
+"""Joint feasibility of all printed numbers of a sample, with certificates."""

@@ -51,7 +51,9 @@ def minimal_conflict(build: Build, tokens: tuple[str, ...], budget: int = 20) ->
     return narrow((), False, tokens)
 
 
-def single_repairs(build: Build, conflict: tuple[str, ...], tokens: dict[str, Token], budget: int = 20) -> tuple[Repair, ...]:
+def single_repairs(
+    build: Build, conflict: tuple[str, ...], tokens: dict[str, Token], budget: int = 20
+) -> tuple[Repair, ...]:
     """Return every token of a conflict whose change alone makes the whole block possible."""
     out = []
     for token in conflict:

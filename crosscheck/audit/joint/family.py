@@ -50,7 +50,9 @@ def _sample(paper: Paper, sample: str, classical: frozenset[str], declared: bool
     system = build(frozenset())
     tokens = tuple(t for t in system.token_of if t in paper.tokens)
     answer = solve(system, BUDGET)
-    size = f"{len(system.token_of)} printed numbers, {len(system.latent)} latent quantities, {len(system.ops)} equations"
+    size = (
+        f"{len(system.token_of)} printed numbers, {len(system.latent)} latent quantities, {len(system.ops)} equations"
+    )
     name = f"sample {sample!r}"
     if answer.status != "infeasible":
         found = answer.status == "feasible"

@@ -3,7 +3,8 @@
 Latent quantities are few: SDs of the outcomes, an R2 per column that no other column determines, a variance factor per
 term and right-hand side, and coefficients. Everything printed is computed from them:
 
-* ``SSE_j = (1 - R2_j) SST``, adjusted R2 from R2, ``SE**2 = s2 v`` with v common to columns of the same right-hand side;
+* ``SSE_j = (1 - R2_j) SST``, adjusted R2 from R2, ``SE**2 = s2 v`` with v common to columns of one right-hand
+  side;
 * a column with one more regressor M, whose own regression is printed too: ``b' = b - theta phi`` for all shared terms,
   ``SSE' = SSE - phi**2 SSE_M``, ``SE_phi**2 = s2'/SSE_M``, ``SE'**2 = s2' (v + theta**2/SSE_M)``;
 * pooled columns pass through the means; on one regressor, ``SSE = SST - b**2 SST_x``;
@@ -141,7 +142,8 @@ class Block:
         if facts.fixed_effects or column.get(p.facts.constant_term, "estimate") is None:
             return False
         return p.describe(facts.outcome, "mean", self.sample) is not None and all(
-            p.describe(t, "mean", self.sample) is not None and column.get(t, "estimate") is not None for t in facts.terms
+            p.describe(t, "mean", self.sample) is not None and column.get(t, "estimate") is not None
+            for t in facts.terms
         )
 
     def _mean(self, name: str) -> int:
@@ -153,7 +155,9 @@ class Block:
             ones = ones_of(self.paper, name) if name in self._binary() and token.id not in self.without else ()
             n = self.paper.describe(name, "nobs", self.sample)
             if ones and n is not None:
-                self.system.bound(self.mean[name], Interval(ones[0] / n.value * (1 - 1e-15), ones[-1] / n.value * (1 + 1e-15)))
+                self.system.bound(
+                    self.mean[name], Interval(ones[0] / n.value * (1 - 1e-15), ones[-1] / n.value * (1 + 1e-15))
+                )
             self.restrict(self.mean[name], token)
         return self.mean[name]
 

@@ -129,7 +129,7 @@ def find_point(
     low, high = np.array(system.lo), np.array(system.hi)
     box_lo, box_hi = np.array(lo)[latent], np.array(hi)[latent]
     centre = 0.5 * (box_lo + box_hi)
-    x = centre if start is None else np.clip(start[latent], box_lo, box_hi)
+    x: Floats = centre if start is None else np.clip(start[latent], box_lo, box_hi)
     x = np.where(box_hi - box_lo < TIGHT * np.abs(centre), centre, x)
     if not np.all(np.isfinite(x)):
         return None
@@ -141,8 +141,9 @@ def find_point(
     best_value = np.inf
     step_size = 1.0
     for _ in range(steps):
-        v, j = system.forward(x)
-        if not np.all(np.isfinite(v)):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            v, j = system.forward(x)
+        if not (np.all(np.isfinite(v)) and np.all(np.isfinite(j))):
             return best
         if _inside(v, low, high, orders):
             if target is None:
@@ -170,7 +171,8 @@ def _inside(v: Floats, low: Floats, high: Floats, orders: list[tuple[int, int]])
 
 def _linear_step(
     v: Floats, j: Floats, low: Floats, high: Floats, orders: list[tuple[int, int]], bounded: list[int],
-    printed: frozenset[int], x: Floats, box_lo: Floats, box_hi: Floats, target: tuple[int, float] | None, step_size: float,
+    printed: frozenset[int], x: Floats, box_lo: Floats, box_hi: Floats, target: tuple[int, float] | None,
+    step_size: float,
 ) -> Floats | None:  # fmt: skip
     """One linear programme: the move within the box that gives the linearised bounds the most room."""
     width = np.maximum(box_hi - box_lo, 1e-300)
@@ -181,7 +183,8 @@ def _linear_step(
         grad = j[k] * width / size
         if not np.any(grad):
             continue
-        share = 1.0 if k in printed and span >= TIGHT * abs(v[k]) else 0.0
+        share = 1.0 if k in printed or span <= abs(v[k]) else 0.0
+        share = share if span >= TIGHT * abs(v[k]) else 0.0
         if np.isfinite(high[k]):
             rows.append(np.append(grad, share))
             rhs.append((high[k] - v[k]) / size)

@@ -43,7 +43,9 @@ def solve(system: System, budget: int = 60) -> Answer:
         nodes += 1
         if not contract(system, lo, hi):
             continue
-        bounded = all(math.isfinite(a) and math.isfinite(b) and abs(a) < HUGE and abs(b) < HUGE for a, b in _spans(lo, hi))
+        bounded = all(
+            math.isfinite(a) and math.isfinite(b) and abs(a) < HUGE and abs(b) < HUGE for a, b in _spans(lo, hi)
+        )
         start: Floats | None = None
         if bounded:
             empty, start = relaxed_infeasible(system, lo, hi)
