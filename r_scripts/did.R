@@ -92,10 +92,8 @@ cc_did_result <- function(request, gt, agg, aggregation, data, seconds) {
     ),
     vcov = vcov_,
     extras = if (pretrend) {
-      cc_rows(
-        term = rep("wald:pretrend", 2L), quantity = c("statistic", "p_value"),
-        value = c(as.double(gt$W), as.double(gt$Wpval))
-      )
+      # did rounds the p-value of this test to five digits: it is left out.
+      cc_rows(term = "wald:pretrend", quantity = "statistic", value = as.double(gt$W))
     },
     seconds = seconds, packages = c("did", "DRDID")
   )

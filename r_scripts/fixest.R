@@ -30,19 +30,22 @@ cc_fit_fixest <- function(request, frame) {
   needs <- cc_vcov_symbols(request, frame)
   vcov_symbols <- c(needs$cluster, needs$unit, needs$time)
   missing_ <- Filter(function(s) anyNA(cc_values(frame, s, request)), vcov_symbols)
-  sunab <- request$estimator == "sunab" || "sunab" %in% parts$calls
 
   id <- list(
-    "fixest", request$estimator, request$formula, as.character(weights), as.character(request$unit),
-    as.character(request$time), request$options, lapply(missing_, identity)
+    "fixest", request$estimator, request$formula, weights, request$unit, request$time, request$options, missing_,
+    setdiff(vcov_symbols, parts$used)
   )
-  model <- cc_remember(frame, id, {
-    symbols <- c(parts$used, weights, vcov_symbols)
-    cc_fixest_model(request, parts, cc_data(frame, symbols, request, missing_), weights)
-  })
-  summary_ <- cc_fixest_summary(model, request, needs, sunab)
+  fit <- cc_remember(
+    frame, id,
+    {
+      data <- cc_data(frame, c(parts$used, weights, vcov_symbols), request, missing_)
+      cc_fixest_model(request, parts, data, weights, needs)
+    },
+    own = function(text) grepl("VCOV", text, fixed = TRUE)
+  )
+  summary_ <- cc_fixest_summary(fit, request, parts, needs)
   seconds <- as.numeric(difftime(Sys.time(), began, units = "secs"))
-  cc_fixest_result(model, summary_, request, frame, needs, seconds)
+  cc_fixest_result(fit, summary_, request, frame, needs, seconds)
 }
 
 cc_fixest_formula <- function(parts) {
@@ -60,8 +63,13 @@ cc_fixest_formula <- function(parts) {
   out
 }
 
-cc_fixest_model <- function(request, parts, data, weights) {
+# The model, with the covariance of the first question, which is the same as summary() of it and costs nothing more.
+cc_fixest_model <- function(request, parts, data, weights, needs) {
   formula_ <- cc_fixest_formula(parts)
+  asked <- list(request$vcov, request$ssc)
+  vcov_ <- cc_fixest_vcov(request, needs, environment(formula_))
+  if (request$vcov$type %in% c("HC2", "HC3")) vcov_ <- "iid" # only after their leverages were looked at
+  ssc_ <- cc_fixest_ssc(request)
   w <- NULL
   if (!is.null(weights)) {
     w <- data[[weights]]
@@ -71,31 +79,37 @@ cc_fixest_model <- function(request, parts, data, weights) {
   if (!nrow(data)) cc_refuse("no row is left")
   # The data are looked up again by name when covariances are computed, in the environment of this call.
   if (request$estimator %in% c("feols", "sunab")) {
-    return(fixest::feols(
-      formula_, data = data, weights = w, vcov = "iid", fixef.rm = "none", fixef.tol = CC_FIXEF_TOL,
+    model <- fixest::feols(
+      formula_, data = data, weights = w, vcov = vcov_, ssc = ssc_, fixef.rm = "none", fixef.tol = CC_FIXEF_TOL,
       fixef.iter = CC_FIXEF_ITER, collin.tol = CC_COLLIN_TOL, nthreads = 1L, notes = FALSE, warn = TRUE, lean = FALSE,
       mem.clean = FALSE, data.save = FALSE
-    ))
+    )
+    return(list(model = model, asked = asked, r2 = fixest::r2(model, c("r2", "ar2", "wr2"))))
   }
   family_ <- if (request$estimator == "fepois") "poisson" else request$options$family
   if (is.null(family_) || !family_ %in% c("poisson", "logit", "probit", "gaussian")) {
     cc_unsupported("feglm needs options.family: poisson, logit, probit or gaussian")
   }
-  fixest::feglm(
-    formula_, data = data, weights = w, vcov = "iid", fixef.rm = "none", fixef.tol = CC_FIXEF_TOL,
+  model <- fixest::feglm(
+    formula_, data = data, weights = w, vcov = vcov_, ssc = ssc_, fixef.rm = "none", fixef.tol = CC_FIXEF_TOL,
     family = switch(family_, poisson = stats::poisson(), logit = stats::binomial("logit"),
       probit = stats::binomial("probit"), gaussian = stats::gaussian()
     ),
     fixef.iter = CC_FIXEF_ITER, collin.tol = CC_COLLIN_TOL, glm.iter = CC_GLM_ITER, glm.tol = CC_GLM_TOL,
     nthreads = 1L, notes = FALSE, warn = TRUE, lean = FALSE, mem.clean = FALSE, data.save = FALSE
   )
+  list(model = model, asked = asked, r2 = c(r2 = NA_real_, ar2 = NA_real_, wr2 = NA_real_))
 }
 
 cc_fixest_ssc <- function(request) {
   s <- request$ssc
-  fixest::ssc(
-    K.adj = s$k_adj, K.fixef = s$k_fixef, K.exact = FALSE, G.adj = s$g_adj, G.df = s$g_df, t.df = s$t_df
-  )
+  key <- paste(unlist(s), collapse = " ")
+  if (is.null(cc_state$ssc[[key]])) {
+    cc_state$ssc[[key]] <- fixest::ssc(
+      K.adj = s$k_adj, K.fixef = s$k_fixef, K.exact = FALSE, G.adj = s$g_adj, G.df = s$g_df, t.df = s$t_df
+    )
+  }
+  cc_state$ssc[[key]]
 }
 
 # The word, or the formula of symbols, that fixest calls vcov.
@@ -132,7 +146,8 @@ cc_fixest_leverages <- function(model, type) {
   }
 }
 
-cc_fixest_summary <- function(model, request, needs, sunab) {
+cc_fixest_summary <- function(fit, request, parts, needs) {
+  model <- fit$model
   type <- cc_vcov_type(request)
   if (type %in% c("HC2", "HC3")) {
     if (isTRUE(model$is_iv)) cc_unsupported("fixest has no ", type, " after instruments")
@@ -141,7 +156,9 @@ cc_fixest_summary <- function(model, request, needs, sunab) {
     }
     cc_fixest_leverages(model, type)
   }
-  vcov_ <- cc_fixest_vcov(request, needs, environment(model$fml))
+  sunab <- "sunab" %in% parts$calls
+  if (!sunab && !type %in% c("HC2", "HC3") && identical(fit$asked, list(request$vcov, request$ssc))) return(model)
+  vcov_ <- cc_fixest_vcov(request, needs, cc_sealed(NW = fixest::NW, DK = fixest::DK))
   ssc_ <- cc_fixest_ssc(request)
   if (!sunab) return(summary(model, vcov = vcov_, ssc = ssc_))
   wanted <- request$options$aggregation
@@ -151,7 +168,8 @@ cc_fixest_summary <- function(model, request, needs, sunab) {
   summary(model, vcov = vcov_, ssc = ssc_, agg = agg)
 }
 
-cc_fixest_result <- function(model, summary_, request, frame, needs, seconds) {
+cc_fixest_result <- function(fit, summary_, request, frame, needs, seconds) {
+  model <- fit$model
   table_ <- summary_$coeftable
   V <- summary_$cov.scaled
   level <- request$conf_level
@@ -165,9 +183,12 @@ cc_fixest_result <- function(model, summary_, request, frame, needs, seconds) {
   coefs <- cc_coefs(character(0), numeric(0))
   same <- FALSE
   if (!none) {
-    bounds <- stats::confint(summary_, level = level)
+    # The bounds of confint(), bit for bit (tests/test_r_fixest.py), without its checks of arguments.
+    tails <- c((1 - level) / 2, 1 - (1 - level) / 2)
+    critical <- if (normal) stats::qnorm(tails) else stats::qt(tails, df_t)
     coefs <- cc_coefs(
-      named(rownames(table_)), table_[, 1L], table_[, 2L], table_[, 3L], table_[, 4L], bounds[[1L]], bounds[[2L]],
+      named(rownames(table_)), table_[, 1L], table_[, 2L], table_[, 3L], table_[, 4L],
+      table_[, 1L] + critical[[1L]] * table_[, 2L], table_[, 1L] + critical[[2L]] * table_[, 2L],
       df = if (normal) Inf else df_t
     )
     same <- identical(rownames(table_), rownames(V))
@@ -175,9 +196,7 @@ cc_fixest_result <- function(model, summary_, request, frame, needs, seconds) {
   type <- cc_vcov_type(request)
   K <- if (none) NULL else attr(V, "df.K")
   sizes <- cc_fixest_clusters(model, frame, request, needs)
-  ols <- identical(model$method_type, "feols")
-  r2 <- if (ols) fixest::r2(model, c("r2", "ar2", "wr2")) else c(r2 = NA_real_, ar2 = NA_real_, wr2 = NA_real_)
-  stat <- function(name) if (is.na(r2[[name]]) && !is.nan(r2[[name]])) NULL else r2[[name]]
+  stat <- function(name) if (is.na(fit$r2[[name]]) && !is.nan(fit$r2[[name]])) NULL else fit$r2[[name]]
   cc_result(
     "fixest", coefs,
     stats = list(

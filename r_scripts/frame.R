@@ -22,6 +22,7 @@ cc_frame <- function(key, rows, columns) {
   frame$prefix <- cc_prefix(c(names_, unlist(lapply(columns, function(c) c$levels), use.names = FALSE)))
   frame$lags <- list()
   frame$expressions <- list()
+  frame$formulas <- list()
   frame$cache <- new.env(parent = emptyenv())
   frame
 }

@@ -16,6 +16,11 @@ cc_shown <- function(expression) substr(paste(deparse(expression), collapse = " 
 # Formula text and frame to a list: lhs, rhs (expressions with safe symbols), fe (list of character vectors of symbols),
 # endogenous, instruments (expressions or NULL), used (symbols), calls (functions used).
 cc_formula <- function(text, frame) {
+  if (is.null(frame$formulas[[text]])) frame$formulas[[text]] <- cc_read_formula(text, frame)
+  frame$formulas[[text]]
+}
+
+cc_read_formula <- function(text, frame) {
   parsed <- tryCatch(str2lang(text), error = function(e) cc_refuse("the formula cannot be read: ", conditionMessage(e)))
   walk <- cc_walker(frame)
   instruments <- NULL

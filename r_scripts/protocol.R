@@ -7,53 +7,55 @@ CC_TOKEN <- paste0(
 CC_ESCAPES <- c('"' = '"', "\\" = "\\", "/" = "/", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t")
 
 # One JSON text to nested lists. Objects are named lists, arrays unnamed lists, null is NULL (kept as a list element).
+# Tokens are cut, unquoted and converted all at once; only the structure is walked.
 cc_parse_json <- function(text) {
   tokens <- regmatches(text, gregexpr(CC_TOKEN, text, perl = TRUE))[[1L]]
+  first <- substr(tokens, 1L, 1L)
+  is_text <- first == "\""
+  texts <- substr(tokens, 2L, nchar(tokens) - 1L)
+  escaped <- is_text & grepl("\\", tokens, fixed = TRUE)
+  texts[escaped] <- vapply(texts[escaped], cc_unescape, "", USE.NAMES = FALSE)
+  is_number <- first %in% c("-", 0:9)
+  numbers <- numeric(length(tokens))
+  numbers[is_number] <- as.numeric(tokens[is_number])
   at <- 0L
   value <- function() {
     at <<- at + 1L
-    token <- tokens[[at]]
-    first <- substr(token, 1L, 1L)
-    switch(first,
-      "{" = object(),
-      "[" = array_(),
-      '"' = cc_unquote(token),
-      t = TRUE,
-      f = FALSE,
-      n = NULL,
-      "-" = , "0" = , "1" = , "2" = , "3" = , "4" = , "5" = , "6" = , "7" = , "8" = , "9" = as.numeric(token),
-      stop("JSON: unexpected ", token)
-    )
+    if (is_text[[at]]) return(texts[[at]])
+    if (is_number[[at]]) return(numbers[[at]])
+    switch(first[[at]], "{" = object(), "[" = array_(), t = TRUE, f = FALSE, n = NULL, stop("JSON: unexpected ", tokens[[at]]))
   }
   object <- function() {
     keys <- character(0)
     values <- list()
-    if (tokens[[at + 1L]] == "}") {
+    if (first[[at + 1L]] == "}") {
       at <<- at + 1L
       return(structure(list(), names = character(0)))
     }
     repeat {
-      keys[[length(keys) + 1L]] <- cc_unquote(tokens[[at + 1L]])
-      if (tokens[[at + 2L]] != ":") stop("JSON: a colon is missing")
+      if (!is_text[[at + 1L]] || first[[at + 2L]] != ":") stop("JSON: a key and a colon are expected")
+      n <- length(keys) + 1L
+      keys[[n]] <- texts[[at + 1L]]
       at <<- at + 2L
-      values[length(keys)] <- list(value())
+      values[n] <- list(value())
       at <<- at + 1L
-      if (tokens[[at]] == "}") break
-      if (tokens[[at]] != ",") stop("JSON: a comma is missing")
+      if (first[[at]] == "}") break
+      if (first[[at]] != ",") stop("JSON: a comma is missing")
     }
-    structure(values, names = keys)
+    names(values) <- keys
+    values
   }
   array_ <- function() {
     values <- list()
-    if (tokens[[at + 1L]] == "]") {
+    if (first[[at + 1L]] == "]") {
       at <<- at + 1L
       return(values)
     }
     repeat {
       values[length(values) + 1L] <- list(value())
       at <<- at + 1L
-      if (tokens[[at]] == "]") break
-      if (tokens[[at]] != ",") stop("JSON: a comma is missing")
+      if (first[[at]] == "]") break
+      if (first[[at]] != ",") stop("JSON: a comma is missing")
     }
     values
   }
@@ -62,9 +64,7 @@ cc_parse_json <- function(text) {
   result
 }
 
-cc_unquote <- function(token) {
-  inner <- substr(token, 2L, nchar(token) - 1L)
-  if (!grepl("\\", inner, fixed = TRUE)) return(inner)
+cc_unescape <- function(inner) {
   parts <- regmatches(inner, gregexpr("\\\\u[0-9a-fA-F]{4}|\\\\.|[^\\\\]+", inner, perl = TRUE))[[1L]]
   out <- character(length(parts))
   high <- NULL
@@ -91,6 +91,7 @@ cc_unquote <- function(token) {
 
 # Texts as JSON strings.
 cc_quote <- function(x) {
+  if (!any(grepl("[^A-Za-z0-9 .,:;()*^+/_-]", x))) return(paste0("\"", x, "\""))
   x <- enc2utf8(x)
   bad <- !validUTF8(x)
   if (any(bad)) x[bad] <- iconv(x[bad], "UTF-8", "UTF-8", sub = "byte")
@@ -106,19 +107,27 @@ cc_quote <- function(x) {
 # Numbers as JSON: 17 significant digits; NA is null; NaN and infinities are words.
 cc_numbers <- function(x) {
   if (is.integer(x) || is.logical(x)) {
-    return(ifelse(is.na(x), "null", if (is.logical(x)) tolower(as.character(x)) else sprintf("%d", x)))
+    out <- if (is.integer(x)) sprintf("%d", x) else c("false", "true")[x + 1L]
+    if (anyNA(x)) out[is.na(x)] <- "null"
+    return(out)
   }
   out <- sprintf("%.17g", x)
-  whole <- is.finite(x) & !grepl("[.en]", out)
+  finite <- is.finite(x)
+  whole <- finite & !grepl("[.e]", out)
   out[whole] <- paste0(out[whole], ".0")
-  out[is.nan(x)] <- '"NaN"'
-  out[is.na(x) & !is.nan(x)] <- "null"
-  out[is.infinite(x)] <- ifelse(x[is.infinite(x)] > 0, '"Infinity"', '"-Infinity"')
+  if (!all(finite)) {
+    out[is.nan(x)] <- '"NaN"'
+    out[is.na(x) & !is.nan(x)] <- "null"
+    out[is.infinite(x)] <- c('"-Infinity"', '"Infinity"')[(x[is.infinite(x)] > 0) + 1L]
+  }
   out
 }
 
 cc_scalars <- function(x) {
-  if (is.character(x)) ifelse(is.na(x), "null", cc_quote(x)) else cc_numbers(x)
+  if (!is.character(x)) return(cc_numbers(x))
+  out <- cc_quote(x)
+  if (anyNA(x)) out[is.na(x)] <- "null"
+  out
 }
 
 # An array even where it has one element; a table (list of equally long columns) that is written as an array of objects.

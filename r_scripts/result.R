@@ -20,7 +20,7 @@ cc_coefs <- function(terms, estimate, std_error = NULL, statistic = NULL, p_valu
 cc_result <- function(package, coefs, stats = list(), conventions = list(), vcov = NULL, vcov_terms = NULL,
                       dropped = character(0), extras = NULL, seconds = NULL, packages = package) {
   list(
-    version = as.character(utils::packageVersion(package)),
+    version = cc_package_version(package),
     status = "ok",
     coefs = coefs,
     stats = stats[!vapply(stats, is.null, NA)],
@@ -34,15 +34,22 @@ cc_result <- function(package, coefs, stats = list(), conventions = list(), vcov
   )
 }
 
-# Versions that decide the numbers: pairs of name and version.
+# Versions that decide the numbers: pairs of name and version. They are looked up once.
 cc_environment <- function(packages) {
-  blas <- tryCatch(basename(utils::sessionInfo()$BLAS), error = function(e) "")
+  if (is.null(cc_state$blas)) cc_state$blas <- basename(extSoftVersion()[["BLAS"]])
   pairs <- c(
     list(c("R", cc_version()), c("platform", R.version$platform)),
-    lapply(sort(packages), function(p) c(p, as.character(utils::packageVersion(p))))
+    lapply(sort(packages), function(p) c(p, cc_package_version(p))),
+    if (nzchar(cc_state$blas)) list(c("blas", cc_state$blas))
   )
-  if (nzchar(blas)) pairs <- c(pairs, list(c("blas", blas)))
   lapply(pairs, cc_vector)
+}
+
+cc_package_version <- function(package) {
+  if (is.null(cc_state$versions[[package]])) {
+    cc_state$versions[[package]] <- as.character(utils::packageVersion(package))
+  }
+  cc_state$versions[[package]]
 }
 
 # Conventions, with the vectors tagged as arrays.

@@ -3,7 +3,8 @@
 
 CC_FILES <- c(
   "protocol.R", "frame.R", "guard.R", "result.R", "fixest.R", "did.R", "design.R", "lm.R", "plm.R", "clubsandwich.R",
-  "designs.R", "designs_fit.R", "designs_tables.R", "designs_panel.R", "designs_random.R"
+  "designs.R", "designs_fit.R", "designs_tables.R", "designs_panel.R", "designs_random.R",
+  "designs_match.R", "matchit.R"
 )
 
 cc_state <- new.env(parent = emptyenv())
@@ -32,6 +33,7 @@ cc_start <- function(folder, scripts = character(0)) {
   cc_register("r.plm", cc_fit_plm, c("plm", "lmtest"))
   cc_register("r.clubsandwich", cc_fit_clubsandwich, c("clubSandwich", "lmtest"))
   cc_register("r.designs", cc_fit_designs, "base")
+  cc_register("r.matchit", cc_fit_matchit, "MatchIt")
   for (script in scripts) sys.source(script, envir = home)
   if (length(ls(globalenv(), all.names = TRUE))) {
     rm(list = setdiff(ls(globalenv(), all.names = TRUE), ".Random.seed"), envir = globalenv())
@@ -66,10 +68,11 @@ cc_drop <- function(key) {
 }
 
 # Evaluate something that several questions share (a fitted model), once: the last value is kept with its conditions.
-cc_remember <- function(frame, id, value) {
-  id <- paste(frame$key, cc_json(id))
+# `own` tells the conditions that belong to the first question alone and are not repeated.
+cc_remember <- function(frame, id, value, own = function(text) FALSE) {
+  id <- list(frame$key, id)
   if (identical(cc_state$remembered$id, id)) {
-    for (condition in cc_state$remembered$conditions) cc_note(condition)
+    for (condition in cc_state$remembered$conditions) if (!own(condition$text)) cc_note(condition)
     return(cc_state$remembered$value)
   }
   before <- length(cc_state$conditions)

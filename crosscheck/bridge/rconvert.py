@@ -57,9 +57,9 @@ def column_to_r(column: Column) -> Any:
     """
     values = np.ascontiguousarray(column.values)
     if values.dtype == np.float64:
-        vector = ri.FloatSexpVector.from_memoryview(memoryview(values))
+        vector = ri.FloatSexpVector.from_memoryview(values.data)
     elif values.dtype == np.int32:
-        vector = ri.IntSexpVector.from_memoryview(memoryview(values))
+        vector = ri.IntSexpVector.from_memoryview(values.data)
     else:
         raise TypeError(f"column {column.name!r} holds {values.dtype}, which does not cross to R")
     out = ri.ListSexpVector(
