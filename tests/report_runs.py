@@ -61,17 +61,20 @@ CANDIDATES = ("pyfixest", "linearmodels", "statsmodels", "oracle")
 REFERENCES = ("r.fixest", "r.lm", "r.plm")
 
 
-def explanation(rule="k_fixef", title="linearmodels counts the absorbed state effects in K, r.fixest does not", **more):
+def explanation(rule="k.fixef", title="linearmodels counts K = 50; asked for: K = 2", **more):
     return {
         "rule": rule,
         "title": title,
-        "formula": "V(linearmodels) / V(r.fixest) = (N - K1) / (N - K2) = (336 - 2) / (336 - 50)",
-        "replay": "standard error of linearmodels x sqrt((N - K2) / (N - K1))",
+        "formula": "SE^2 is proportional to 1 / (N - K): (336 - 2) / (336 - 50) = 1.1678",
+        "replay": 0.289123123456789,
         "digits_after": 14.2,
         "remedy": {
-            "python": "PanelOLS(...).fit(cov_type='clustered', count_effects=False)",
-            "r": 'feols(..., ssc = ssc(K.fixef = "full"))',
+            "r.fixest": 'summary(m, ssc = ssc(K.fixef = "full"))',
+            "linearmodels": "PanelOLS(...).fit(cov_type='clustered', count_effects=False)",
+            "": "multiply the standard errors of linearmodels by 0.925",
         },
+        "verdict": "convention",
+        "references": ["fixest manual, ssc: K.fixef"],
     } | more
 
 
@@ -241,7 +244,7 @@ def _verdict(cell, column):
                     title="pyfixest stopped its demeaning early",
                     formula="",
                     digits_after=12.1,
-                    remedy="feols(..., demeaner=LsmrDemeaner(fixef_atol=1e-12, fixef_btol=1e-12))",
+                    remedy={"pyfixest": "feols(..., demeaner=LsmrDemeaner(fixef_atol=1e-12, fixef_btol=1e-12))"},
                 )
             ],
         }
@@ -253,7 +256,7 @@ def _verdict(cell, column):
                     rule="singletons",
                     title="r.lm drops one more row than the others",
                     formula="N = 94 against 95",
-                    remedy="",
+                    remedy={},
                 )
             ],
         }
@@ -261,7 +264,7 @@ def _verdict(cell, column):
         return {
             "verdict": "stochastic",
             "explanations": [
-                explanation(rule="bootstrap", title="bootstrapped with other draws", remedy="", digits_after=None)
+                explanation(rule="bootstrap", title="bootstrapped with other draws", remedy={}, digits_after=None)
             ],
         }
     if column == "att" and cell.term == "ATT(2007,2007)":

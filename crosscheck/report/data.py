@@ -210,15 +210,14 @@ def _cell(e: Event) -> CellRow:
 
 
 def _explanation(raw: Mapping[str, Any]) -> Explanation:
-    remedy = raw.get("remedy") or ""
-    sides = remedy.items() if isinstance(remedy, Mapping) else [("", remedy)]
     return Explanation(
         rule=str(raw["rule"]),
         title=str(raw["title"]),
         formula=str(raw.get("formula") or ""),
-        replay=raw.get("replay"),
+        replay=parse_number(raw.get("replay")),
         digits_after=parse_number(raw.get("digits_after")),
-        remedy=tuple((str(side), str(code)) for side, code in sides if code),
+        remedy=tuple((str(side), str(code)) for side, code in dict(raw.get("remedy") or {}).items()),
+        references=tuple(str(r) for r in raw.get("references") or ()),
     )
 
 

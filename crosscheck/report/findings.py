@@ -76,7 +76,7 @@ def _key(c: CellRow, context: _Context) -> Hashable:
     if c.verdict in ("unsupported", "known"):
         return (c.verdict, c.reason)
     if c.explanations:
-        return (c.verdict, c.explanations[0].rule, c.explanations[0].title)
+        return (c.verdict, c.explanations[0].rule, _side(c) or c.explanations[0].title)
     if c.verdict in TERM_LEVEL:
         return ("lacks", culprit, c.table, c.column)
     if c.verdict != "unexplained":
@@ -84,6 +84,12 @@ def _key(c: CellRow, context: _Context) -> Hashable:
     if c.reference == PRINTED:
         return (PRINTED, c.table, c.column, c.term)
     return ("odd", culprit, c.table, c.column)
+
+
+def _side(c: CellRow) -> str:
+    """Return the engine whose convention an explanation names first, or an empty string."""
+    title = c.explanations[0].title
+    return next((s for s in (c.candidate, c.reference) if title.startswith((f"{s} ", f"{s}'"))), "")
 
 
 def _merge_columns(groups: Mapping[Hashable, list[CellRow]]) -> dict[Hashable, list[CellRow]]:
@@ -144,7 +150,8 @@ def _title(f: Finding, tables: Sequence[TableRow]) -> str:
     if f.verdict == "unsupported":
         return f"Not compared in {where}: {f.reason}"
     if f.explanations:
-        return f"{f.explanations[0].title}: {_what(f)} in {where}, {pairs_name(f.pairs)}"
+        alike = "" if len({e.title for e in f.explanations}) == 1 else " (alike elsewhere)"
+        return f"{f.explanations[0].title}{alike}: {_what(f)} in {where}, {pairs_name(f.pairs)}"
     if f.verdict in TERM_LEVEL:
         return f"{f.culprit} gives no number for {_what(f)} in {where}: {f.reason}"
     if f.verdict != "unexplained":

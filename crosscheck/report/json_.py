@@ -87,14 +87,14 @@ def _cell(c: CellRow) -> dict[str, Any]:
 
 
 def _explanation(e: Explanation) -> dict[str, Any]:
-    plain = len(e.remedy) == 1 and e.remedy[0][0] == ""
     return {
         "rule": e.rule,
         "title": e.title,
         "formula": e.formula,
         "replay": e.replay,
         "digits_after": e.digits_after,
-        "remedy": e.remedy[0][1] if plain else dict(e.remedy) if e.remedy else "",
+        "remedy": dict(e.remedy),
+        "references": list(e.references),
     }
 
 

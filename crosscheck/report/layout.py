@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from crosscheck.compare import stars_of
+from crosscheck.conventions import stars_of
 from crosscheck.report.digits import (
     MINUS,
     Shown,
@@ -316,8 +316,8 @@ def _value(source: SourceRow, term: str, quantity: str) -> tuple[float | None, f
     if not term:
         return getattr(source.result.stats, quantity, None), None
     row = source.result.coef(term)
-    if quantity in COEF_QUANTITIES:
-        return (getattr(row, quantity), row.std_error) if row else (None, None)
+    if quantity in COEF_QUANTITIES and row is not None:
+        return getattr(row, quantity), row.std_error
     extra = next((e for e in source.result.extras if e.term == term and e.quantity == quantity), None)
     return (extra.value if extra else None), None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from crosscheck.report.digits import digits_text
 from crosscheck.report.layout import Layout, Number, TableView
 from crosscheck.report.matrix import column_matrix, legend, reached
 from crosscheck.report.model import PRINTED, Explanation, Finding, RunReport
@@ -113,12 +114,12 @@ def _finding(f: Finding, report: RunReport) -> list[str]:
 
 
 def _explanation(e: Explanation) -> list[str]:
-    after = "" if e.digits_after is None else f"; replayed, {e.digits_after:.1f} digits agree"
+    after = "" if e.digits_after is None else f"; replayed, {digits_text(e.digits_after)} digits agree"
     lines = [f"Cause: {escape(e.title)} (rule {escape(e.rule)}){after}.", ""]
     if e.formula:
         lines += [*fence(e.formula), ""]
     for side, code in e.remedy:
-        lines += [f"Remedy{f' ({escape(side)})' if side else ''}:", "", *fence(code, side), ""]
+        lines += [f"Remedy {f'in {escape(side)}' if side else 'by hand'}:", "", *fence(code), ""]
     return lines
 
 

@@ -21,15 +21,17 @@ Value = float | str | None
 class Explanation:
     """The named cause of a difference, as a rule of :mod:`crosscheck.explain` gave it.
 
-    ``remedy`` pairs a language (or ``""``) with the code that makes that side follow the other's convention.
+    ``replay`` is the candidate's number with the reference's convention applied, ``digits_after`` how many of its
+    digits then agree. ``remedy`` pairs an engine (or ``""``) with the code that makes that side follow the other.
     """
 
     rule: str
     title: str
     formula: str = ""
-    replay: Any = None
+    replay: float | None = None
     digits_after: float | None = None
     remedy: tuple[tuple[str, str], ...] = ()
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

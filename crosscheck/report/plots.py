@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from crosscheck.conventions import critical
+from crosscheck.conventions import interval
 from crosscheck.report.digits import MINUS
 from crosscheck.report.layout import Layout, TableView
 from crosscheck.report.model import PRINTED, ColumnRow, TableRow
@@ -132,8 +132,7 @@ def _printed_point(
     low = high = None
     if "std_error" in values:
         df = next((row.df for row in computed if row.df is not None), math.inf)
-        half = critical(column.conf_level, df) * values["std_error"]
-        low, high = values["estimate"] - half, values["estimate"] + half
+        low, high = interval(values["estimate"], values["std_error"], df, column.conf_level)
     return Point(kind=PRINTED, sources=(PRINTED,), estimate=values["estimate"], low=low, high=high)
 
 
@@ -208,8 +207,8 @@ def _point(p: Point, x: object, y: float) -> Markup:
 
 
 def _tooltip(p: Point) -> str:
-    interval = "" if p.low is None else f" [{p.low:.6g}, {p.high:.6g}]"
-    return f"{listing(p.sources, 8)}: {p.estimate:.6g}{interval}".replace("-", MINUS)
+    bounds = "" if p.low is None else f" [{p.low:.6g}, {p.high:.6g}]"
+    return f"{listing(p.sources, 8)}: {p.estimate:.6g}{bounds}".replace("-", MINUS)
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> Markup:
