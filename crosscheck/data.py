@@ -84,7 +84,7 @@ class DataFile:
     where : str
         How messages name the file.
     missing : sequence or mapping
-        Texts that mean missing, for all columns or by column (default: the empty cell).
+        Texts that mean missing, for all columns or by column, ``*`` for the others (default: the empty cell).
     """
 
     path: Path
@@ -144,7 +144,7 @@ class DataFile:
     def missing_of(self, name: str) -> frozenset[str]:
         """Return the texts that mean missing in a column."""
         if isinstance(self.missing, Mapping):
-            return frozenset(self.missing.get(name, MISSING))
+            return frozenset(self.missing.get(name, self.missing.get("*", MISSING)))
         return frozenset(self.missing)
 
     def suggest_kind(self, name: str) -> Kind:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from crosscheck import engines
 from crosscheck.data import DataFile
@@ -29,6 +30,11 @@ class Declared:
     file: str
     model: StudyFile
     data: DataFile | None
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return Path(self.file).parent
 
     def error(self, what: str, key: str, *, allowed: str = "", hint: str = "") -> StudyError:
         """Make an error at a key of the file."""

@@ -119,7 +119,7 @@ DEFAULT_ENGINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "feglm": (("pyfixest", "statsmodels"), ("r.fixest",)),
     "re": _PANEL,
     "between": _PANEL,
-    "att_gt": (("csdid", "diff-diff", "moderndid", "differences", "oracle"), ("r.did",)),
+    "att_gt": (("csdid", "oracle"), ("r.did",)),
     "sunab": (("pyfixest", "oracle"), ("r.fixest",)),
     **DESIGN_ENGINES,
 }

@@ -25,10 +25,19 @@ QUANTITIES = (
     *("nobs", "r2", "adj_r2", "r2_within", "df_resid"),
     *("mean", "std_dev", "min", "max"),
 )
+DESIGN_QUANTITIES = (
+    *("weight", "entropy", "redundancy", "score", "difference", "difference_se", "identity_gap"),
+    *("se_bootstrap", "se_goodman", "se_aroian", "boot_low", "boot_high", "z", "z_p", "std_diff", "std_diff_matched"),
+    *("mean_treated", "mean_control", "mean_treated_matched", "mean_control_matched", "var_ratio", "t_mean", "t_sd"),
+    *("n_treated", "n_control", "n_treated_matched", "n_control_matched", "n_draws", "lower", "upper"),
+    *("wald_f", "wald_f_p", "wald_chi2", "wald_chi2_p", "df1", "df2"),
+)
+"""What designs report beside: only in a column whose estimator is one. Quantiles are ``q0.5`` and the like."""
 NEEDS_TERM = frozenset(("estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "stars"))
 NOT_NEGATIVE = frozenset(("std_error", "p_value", "nobs", "df_resid", "std_dev"))
 MAX_DIGITS = 40
 
+_QUANTILE = re.compile(r"q(?:0|1|0?\.[0-9]+)")
 _NUMBER = re.compile(r"([+-]?)((?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE]([+-]?[0-9]{1,3}))?")
 _DASHES = str.maketrans({"\u2212": "-", "\u2013": "-", "\u2010": "-", "\u2011": "-", "\ufe63": "-", "\uff0d": "-"})
 _SPACES = str.maketrans({"\u00a0": " ", "\u2009": " ", "\u202f": " "})
@@ -72,6 +81,11 @@ class PublishedNumber:
     def text(self) -> str:
         """The number as printed."""
         return self.printed
+
+
+def is_design_quantity(quantity: str) -> bool:
+    """Say whether only designs report a quantity."""
+    return quantity in DESIGN_QUANTITIES or _QUANTILE.fullmatch(quantity) is not None
 
 
 def interval(printed: str, quantity: str) -> tuple[float | None, float, float, int | None]:
@@ -206,7 +220,7 @@ def _header(rows: Sequence[tuple[int, list[str]]], label: str) -> list[str]:
 
 def _number(row: dict[str, str], line: int, place: str) -> PublishedNumber:
     quantity, printed, term = row["quantity"], row["printed"], row["term"]
-    if quantity not in QUANTITIES:
+    if not (quantity in QUANTITIES or is_design_quantity(quantity)):
         raise PublishedError(
             f"there is no quantity {quantity!r}",
             where=place,

@@ -8,9 +8,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from crosscheck.declared import Declared
+from crosscheck.design_options import DESIGN_OPTIONS
+from crosscheck.designs.draws import embed
 from crosscheck.errors import StudyError
 from crosscheck.formula import Call, Formula, Name, emit, emit_expr, functions, names, parse
-from crosscheck.kinds import check_formula_kinds, check_option_kinds, need
+from crosscheck.kinds import NUMBERS, check_formula_kinds, check_option_kinds, need
 from crosscheck.options import OPTIONS, PANEL_ESTIMATORS, WITHOUT_FORMULA
 from crosscheck.spec import Estimator, FitRequest, SscSpec, VcovSpec, WeightsSpec
 from crosscheck.study_file import ColumnTable
@@ -39,7 +41,10 @@ def build_request(declared: Declared, estimator: Estimator, column: ColumnTable,
     vcov = column.vcov or (VcovSpec() if own else defaults.vcov)
     ssc = column.ssc or (SscSpec() if own else defaults.ssc)
     weights = column.weights or defaults.weights
-    options = _options(declared, estimator, column, formula, weights, key)
+    if estimator in DESIGN_OPTIONS:
+        options, design_columns = _design_options(declared, estimator, column, key)
+    else:
+        options, design_columns = _options(declared, estimator, column, formula, weights, key), ()
     if weights is None and options.get("weights") is not None:
         weights = WeightsSpec(column=options["weights"])
     unit, time = options.get("unit") or declared.unit, options.get("time") or declared.time
@@ -55,7 +60,7 @@ def build_request(declared: Declared, estimator: Estimator, column: ColumnTable,
             need(weights.column, declared.kinds, ("integer", "float"), f"{declared.file}, {key}, weights", "a weight")
         used.append(weights.column)
     used += [options[k] for k in ("y", "unit", "time", "cohort") if isinstance(options.get(k), str)]
-    used += [*options.get("covariates", ()), *(n for n in (unit, time) if n)]
+    used += [*options.get("covariates", ()), *design_columns, *(n for n in (unit, time) if n)]
     return FitRequest(
         estimator=estimator,
         formula=emit(formula) if formula else "",
@@ -74,7 +79,7 @@ def _formula(declared: Declared, estimator: str, column: ColumnTable, key: str) 
     label = f"{declared.file}, {key}, formula"
     if estimator in WITHOUT_FORMULA:
         if column.formula is not None:
-            hint = 'name y, cohort and covariates in options = { y = "...", cohort = "..." }'
+            hint = f"name its columns in options: {', '.join(OPTIONS[estimator].model_fields)}"
             raise StudyError(f"{estimator} takes no formula", where=label, hint=hint)
         return None
     assert column.formula is not None
@@ -130,6 +135,25 @@ def _options(
     if estimator == "att_gt":
         _check_att_gt(declared, options, weights, key)
     return options
+
+
+def _design_options(
+    declared: Declared, estimator: str, column: ColumnTable, key: str
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the options of a design, its files of draws read, and the columns that they name."""
+    model = DESIGN_OPTIONS[estimator]
+    try:
+        options = model.model_validate(dict(column.options))
+    except ValidationError as error:
+        raise validation_error(error, model, {}, where=declared.file, prefix=f"{key}, options") from None
+    names_ = [*options.used_columns(), *(getattr(options, n, None) for n in ("unit", "time"))]
+    used = tuple(dict.fromkeys(n for n in names_ if n is not None))
+    for name in used:
+        declared.kind(name, f"{key}, options")
+    if declared.data is not None and estimator in WITHOUT_FORMULA:
+        for name in options.used_columns():
+            need(name, declared.kinds, NUMBERS, f"{declared.file}, {key}, options", "a number")
+    return embed(options, declared.folder).model_dump(mode="json"), used
 
 
 def _fill_sunab(declared: Declared, options: dict[str, Any], formula: Formula, key: str) -> None:

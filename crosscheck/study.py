@@ -182,17 +182,19 @@ def load_study(path: Path | str) -> Study:
     declared = Declared(file=str(file), model=model, data=data.file if data else None)
     tables = resolve_tables(declared)
     published: tuple[PublishedNumber, ...] = ()
-    printed_path = folder / PUBLISHED_FILE
-    if printed_path.is_file():
+    published_sha256 = ""
+    if (folder / PUBLISHED_FILE).exists():
+        printed_path = inside(folder, PUBLISHED_FILE, what="the table of printed numbers")
         numbers = read_published(printed_path, where=str(printed_path))
         published = check_numbers(numbers, tables, data, where=str(printed_path))
+        published_sha256 = sha256(printed_path.read_bytes())
     return Study(
         id=model.study,
         title=model.title,
         folder=folder,
         file=file,
         toml_sha256=sha256(content),
-        published_sha256=sha256(printed_path.read_bytes()) if printed_path.is_file() else "",
+        published_sha256=published_sha256,
         unit=declared.unit,
         time=declared.time,
         tables=tables,
@@ -210,10 +212,8 @@ def _declared_data(folder: Path, model: StudyFile, file: str) -> DeclaredData | 
     if model.data is None:
         return None
     path = inside(folder, model.data.path, what="data.path", where=f"{file}, data.path")
-    by_column = {name: texts for name, texts in model.data.missing.items() if name != "*"}
-    everywhere = model.data.missing.get("*", ("",))
     return DeclaredData(
-        file=open_data(path, missing=by_column or everywhere, where=str(path)),
+        file=open_data(path, missing=model.data.missing, where=str(path)),
         kinds=model.data.kinds,
         levels=model.data.levels,
         unit=model.data.unit,

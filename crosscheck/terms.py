@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from crosscheck.data import DeclaredData
+from crosscheck.design_options import DESIGN_OPTIONS
 from crosscheck.errors import PublishedError, nearest
 from crosscheck.formula_tree import INTERCEPT, Call, Expr, Formula, Name, Term, emit_expr, term_label
-from crosscheck.published import PublishedNumber
+from crosscheck.published import QUANTITIES, PublishedNumber, is_design_quantity
 from crosscheck.syntax import listing
 from crosscheck.tables import ColumnSpec, Table
 
@@ -43,10 +44,16 @@ ATT_EXAMPLES = {
     "calendar": "overall, year=2004",
 }
 SUNAB_TERMS = {
-    "none": rf"ATT\({_PERIOD},{_PERIOD}\)|.+::{_PERIOD}(?::cohort::{_PERIOD})?",
-    "simple": "overall|ATT",
-    "dynamic": rf"event={_PERIOD}|.+::{_PERIOD}",
-    "group": rf"overall|group={_PERIOD}|cohort::{_PERIOD}",
+    "none": rf"{{time}}::{_PERIOD}:cohort::{_PERIOD}",
+    "simple": "ATT",
+    "dynamic": rf"{{time}}::{_PERIOD}",
+    "group": rf"cohort::{_PERIOD}",
+}
+SUNAB_EXAMPLES = {
+    "none": "{time}::-3:cohort::2004",
+    "simple": "ATT",
+    "dynamic": "{time}::-3",
+    "group": "cohort::2004",
 }
 
 
@@ -155,6 +162,14 @@ def check_numbers(
 def _checked(
     number: PublishedNumber, column: ColumnSpec, levels: Levels, data: DeclaredData | None, place: str
 ) -> PublishedNumber:
+    if column.request.estimator in DESIGN_OPTIONS:
+        return number
+    if is_design_quantity(number.quantity):
+        raise PublishedError(
+            f"{column.request.estimator} gives no {number.quantity}", where=place, allowed=" ".join(QUANTITIES)
+        )
+    if column.request.estimator == "sunab":
+        number = replace(number, term=_sunab_term(number.term, str(column.request.options["time"])))
     if number.quantity in OF_VARIABLES or EXTRA_TERM.fullmatch(number.term):
         return number
     if number.quantity in OF_THE_FIT:
@@ -171,14 +186,32 @@ def _checked(
     components = estimator in ("re", "between") or (column.formula is not None and column.formula.fixed_effects)
     if components and number.term in COMPONENTS:
         return number
-    if estimator == "sunab" and re.fullmatch(SUNAB_TERMS[aggregation], number.term):
-        return number
     if column.formula is None or (data is None and number.term):
         return number
-    term = canonical_term(number.term, column.formula, levels)
+    formula, more = column.formula, []
+    if estimator == "sunab":
+        time = str(column.request.options["time"])
+        if re.fullmatch(SUNAB_TERMS[aggregation].replace("{time}", re.escape(time)), number.term):
+            return number
+        more = [SUNAB_EXAMPLES[aggregation].replace("{time}", time)]
+        formula = replace(formula, terms=tuple(t for t in formula.terms if not _is_sunab(t)))
+    term = canonical_term(number.term, formula, levels)
     if term is None:
-        raise _no_term(number, column, place, examples(column.formula, levels))
+        raise _no_term(number, column, place, [*more, *examples(formula, levels)])
     return replace(number, term=term)
+
+
+def _sunab_term(term: str, time: str) -> str:
+    """Spell ``overall``, ``event=-3`` and ``group=2004`` (also in a ``wald:`` term) as fixest does."""
+    if term == "overall":
+        return "ATT"
+    return re.sub(
+        rf"\bgroup=({_PERIOD})", r"cohort::\1", re.sub(rf"\bevent=({_PERIOD})", lambda m: f"{time}::{m[1]}", term)
+    )
+
+
+def _is_sunab(term: Term) -> bool:
+    return isinstance(term[0], Call) and term[0].function == "sunab"
 
 
 def _no_term(number: PublishedNumber, column: ColumnSpec, place: str, known: Sequence[str]) -> PublishedError:

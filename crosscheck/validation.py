@@ -19,7 +19,7 @@ from crosscheck.syntax import listing
 def validation_error(
     error: ValidationError, model: type[Model], raw: Any, *, where: str, prefix: str = ""
 ) -> StudyError:
-    """Render pydantic's errors as one: the first in full, the others by key.
+    """Render pydantic's errors as one: the first in full (misspelt keys before missing ones), the others by key.
 
     Parameters
     ----------
@@ -33,9 +33,10 @@ def validation_error(
     prefix : str
         Key of the validated part, such as ``table[1].column[2].options``.
     """
-    found = [_one(e, model, prefix) for e in error.errors()]
+    errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    found = [_one(e, model, prefix) for e in errors]
     key, what, allowed, hint = found[0]
-    ids = _ids(raw, error.errors()[0]["loc"])
+    ids = _ids(raw, errors[0]["loc"])
     others = "; ".join(f"{k}: {w}" for k, w, _, _ in found[1:4])
     if others:
         hint = f"{hint or 'correct the key'} (and also {others}{'; ...' if len(found) > 4 else ''})"

@@ -504,7 +504,7 @@ def test_mistakes_in_the_data(tmp_path):
 def test_missing_texts(tmp_path):
     csv = CSV.replace("az,2003,,", "az,2003,.,")
     refused(write(tmp_path / "a", csv=csv), "'.' is not a number", 'missing = ["", "."]', error=DataError)
-    for value in ('["", "."]', '{ y = ["."] }'):
+    for value in ('["", "."]', '{ y = ["."] }', '{ "*" = [".", ""] }', '{ "*" = [""], y = ["."] }'):
         toml = edit('unit = "state"', f'missing = {value}\nunit = "state"')
         assert np.isnan(load_study(write(tmp_path / "b", toml, csv)).frame()["y"].values).sum() == 1
 
@@ -523,6 +523,14 @@ PUBLISHED = {
     "t1,1,x,estimat,1\n": ("no quantity 'estimat'", "did you mean 'estimate'?"),
     "t1,1,x,estimate\n": ("the line has 4 fields", "line 2"),
 }
+
+
+def test_printed_numbers_lie_in_the_folder(tmp_path):
+    folder = write(tmp_path / "demo")
+    outside = tmp_path / "outside.csv"
+    outside.write_text("table,column,term,quantity,printed\n", "utf-8")
+    (folder / "published.csv").symlink_to(outside)
+    refused(folder, "leads out of the study's folder", "printed numbers")
 
 
 @pytest.mark.parametrize("rows", PUBLISHED)
@@ -583,8 +591,7 @@ def test_default_engines(tmp_path):
     assert study.column("t1", "1").candidates == ("pyfixest", "linearmodels", "statsmodels", "oracle")
     assert study.column("t1", "1").references == ("r.fixest", "r.lm", "r.plm", "r.clubsandwich")
     att = study.column("t2", "att")
-    assert att.references == ("r.did",)
-    assert "oracle" in att.candidates
+    assert (att.candidates, att.references) == (("csdid", "oracle"), ("r.did",))
 
 
 def test_versions_of_engines(tmp_path):
@@ -604,6 +611,82 @@ def test_sunab(tmp_path):
     refused(
         write(tmp_path / "b", wrong), "cohort is 'region' in the options and 'first' in the formula", "options.cohort"
     )
+
+
+def test_printed_terms_of_sunab(tmp_path):
+    for aggregation, good, bad in (
+        ("simple", "ATT", "year::-1"),
+        ("dynamic", "year::-1", "first::-1"),
+        ("group", "cohort::2002", "first::2002"),
+        ("none", "year::-1:cohort::2003", "year::-1"),
+    ):
+        column = (
+            'estimator = "sunab"\nformula = "y ~ x + sunab(first, year) | state + year"\n'
+            f'options = {{ aggregation = "{aggregation}" }}\n'
+        )
+        toml = TOML.split('estimator = "att_gt"')[0] + column
+        rows = f"t2,att,{good},estimate,1\nt2,att,x,estimate,1\n"
+        study = load_study(write(tmp_path / "a", toml, published=rows))
+        assert [n.term for n in study.published] == [good, "x"]
+        refused(write(tmp_path / "b", toml, published=f"t2,att,{bad},estimate,1\n"), f"has no term '{bad}'", "line 2")
+        words = {"simple": "overall", "dynamic": "event=-1", "group": "group=2002"}
+        if aggregation in words:
+            rows = f"t2,att,{words[aggregation]},estimate,1\nt2,att,wald:event=-2+event=-1,p_value,0.5\n"
+            study = load_study(write(tmp_path / "c", toml, published=rows))
+            assert [n.term for n in study.published] == [good, "wald:year::-2+year::-1"]
+
+
+DESIGN = """
+[[table]]
+id = "d"
+[[table.column]]
+id = "all"
+estimator = "describe"
+options = { variables = ["x", "w"], quantiles = [0.5] }
+[[table.column]]
+id = "placebo"
+estimator = "placebo"
+formula = "y ~ x | state + year"
+vcov = { type = "iid" }
+options = { treatment = "x", start = 2002, draws = "draws.csv" }
+"""
+
+
+def test_designs(tmp_path):
+    folder = write(tmp_path / "a", TOML + DESIGN, published="d,all,x,mean,0.5\nd,all,x,q0.5,0.5\nd,all,,nobs,9\n")
+    (folder / "draws.csv").write_text("draw,unit\n1,al\n2,az\n3,ca\n", "utf-8")
+    study = load_study(folder)
+    described = study.column("d", "all")
+    assert described.request.formula == ""
+    assert described.request.columns == ("x", "w", "state", "year")
+    assert described.request.options["ddof"] == 1
+    assert (described.candidates, described.references) == (("pyfixest", "linearmodels"), ("r.fixest",))
+    assert [n.quantity for n in study.printed(described)] == ["mean", "q0.5", "nobs"]
+    placebo = study.column("d", "placebo")
+    assert placebo.request.columns == ("y", "x", "state", "year")
+    assert placebo.request.options["draws"]["labels"] == ["al", "az", "ca"]
+    (folder / "draws.csv").write_text("draw,unit\n1,al\n2,ca\n", "utf-8")
+    assert load_study(folder).column("d", "placebo").request.hash != placebo.request.hash
+    (folder / "draws.csv").unlink()
+    refused(folder, "the draws cannot be read", "draws.csv")
+    cases = {
+        'variables = ["x", "z"]': ("there is no column 'z'", "table[3].column[1] (d/all), options"),
+        'variables = ["x", "region"]': ("'region' is a category",),
+        'variables = "x"': ("options.variables",),
+        'variable = ["x"]': ("there is no key 'variable'", "did you mean 'variables'?"),
+    }
+    for new, parts in cases.items():
+        refused(write(tmp_path / "b", edit('variables = ["x", "w"]', new, TOML + DESIGN)), *parts)
+    formula = edit('estimator = "describe"', 'estimator = "describe"\nformula = "y ~ x"', TOML + DESIGN)
+    refused(write(tmp_path / "c", formula), "describe takes no formula", "variables, ddof")
+    refused(write(tmp_path / "d", published="t1,1,x,weight,1\n"), "feols gives no weight", error=PublishedError)
+
+
+def test_default_engines_of_designs(tmp_path):
+    toml = edit('references = ["r.fixest"]\n', "", edit('candidates = ["pyfixest", "linearmodels"]\n', ""))
+    folder = write(tmp_path, toml + DESIGN.partition('[[table.column]]\nid = "placebo"')[0])
+    described = load_study(folder).column("d", "all")
+    assert (described.candidates, described.references) == (("designs",), ("r.designs",))
 
 
 def test_weights_of_att_gt(tmp_path):
