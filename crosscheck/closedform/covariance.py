@@ -104,10 +104,9 @@ def covariance(
     elif vcov in ("HC1", "HC2", "HC3"):
         matrix = _hetero(fit, vcov, frequency)
     elif vcov == "CRV1":
-        signs = conventions.inclusion_exclusion(counts.dimensions)
         matrix = np.zeros_like(fit.bread)
-        for groups, (_, sign), g in zip(_dimensions(grouping.clusters), signs, small.g_factors, strict=True):
-            matrix = matrix + np.longdouble(sign * g) * sandwich(fit.bread, groups.sums(fit.scores))
+        for part, g in zip(cluster_parts(fit, grouping.clusters), small.g_factors, strict=True):
+            matrix = matrix + np.longdouble(g) * part
     elif vcov == "CRV3":
         assert refit is not None
         matrix = jackknife(fit.coef, grouping.clusters, refit)
@@ -126,6 +125,15 @@ def sandwich(bread: LongArray, sums: LongArray) -> LongArray:
     """Return bread (sum s s') bread for rows s of ``sums``, shape (k, k)."""
     half = sums @ bread
     return np.asarray(half.T @ half)
+
+
+def cluster_parts(fit: Fit, clusters: Sequence[NDArray[np.int64]]) -> tuple[LongArray, ...]:
+    """Return the signed terms of the sum over cluster dimensions, without any factor (first, second, intersection)."""
+    signs = conventions.inclusion_exclusion(len(clusters))
+    return tuple(
+        np.longdouble(sign) * sandwich(fit.bread, groups.sums(fit.scores))
+        for groups, (_, sign) in zip(_dimensions(clusters), signs, strict=True)
+    )
 
 
 def _hetero(fit: Fit, vcov: str, frequency: bool) -> LongArray:

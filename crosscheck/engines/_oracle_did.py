@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crosscheck.closedform.did import group_time_effects
+from crosscheck.closedform.did import GroupTime, group_time_effects
 from crosscheck.closedform.did_aggregate import Window, aggregate
-from crosscheck.closedform.did_data import LongData, prepare
+from crosscheck.closedform.did_data import Control, LongData, Sample, prepare
 from crosscheck.conventions import interval, p_of
 from crosscheck.engines._shared import codes_of, weights_of
 from crosscheck.errors import DataError
@@ -22,18 +22,16 @@ if TYPE_CHECKING:
     from crosscheck.spec import FitRequest
 
 
-def fit_att_gt(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
-    """Answer a request for ``att_gt``: analytic standard errors of independent units, normal inference."""
-    started = clock.perf_counter()
+def group_time(request: FitRequest, frame: Frame) -> tuple[Sample, GroupTime]:
+    """Return the sample of a request and its group-time effects with their influence functions."""
     options = request.options
-    panel = bool(options.get("panel", True))
-    control = options.get("control_group") or "nevertreated"
+    control: Control = "notyettreated" if options.get("control_group") == "notyettreated" else "nevertreated"
     anticipation = float(options.get("anticipation") or 0)
     sample = prepare(
         long_data(request, frame),
         control=control,
         anticipation=anticipation,
-        panel=panel,
+        panel=bool(options.get("panel", True)),
         allow_unbalanced=bool(options.get("allow_unbalanced", False)),
     )
     effects = group_time_effects(
@@ -43,6 +41,14 @@ def fit_att_gt(engine: str, request: FitRequest, frame: Frame) -> EstimationResu
         base=options.get("base_period") or "varying",
         anticipation=anticipation,
     )
+    return sample, effects
+
+
+def fit_att_gt(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
+    """Answer a request for ``att_gt``: analytic standard errors of independent units, normal inference."""
+    started = clock.perf_counter()
+    options = request.options
+    sample, effects = group_time(request, frame)
     window = Window(
         balance=_number(options, "balance_e", None),
         low=_number(options, "min_e", -math.inf),  # type: ignore[arg-type]

@@ -196,7 +196,7 @@ def assemble(
     )
 
 
-def inference(model: LinearModel, request: FitRequest, vcov: VcovSpec, ssc: Ssc) -> Inference:
+def inference(model: LinearModel, request: FitRequest, vcov: VcovSpec, ssc: Ssc, *, repair: bool = True) -> Inference:
     """Return a covariance of a fitted model under any convention.
 
     Raises
@@ -204,6 +204,34 @@ def inference(model: LinearModel, request: FitRequest, vcov: VcovSpec, ssc: Ssc)
     DataError
         Where the covariance does not exist: leverage of one (HC2, HC3), repeated unit-time pairs (NW), a coefficient
         lost with a cluster (CRV3), a cluster column with missing values.
+    """
+    grouping, counts = grouped(model, request, vcov)
+    found = covariance(
+        model.fit,
+        vcov.canonical,
+        counts,
+        ssc,
+        grouping,
+        frequency=model.frequency,
+        refit=refitter(lambda rows: _refit(model, rows), model.fit.kept),
+        repair=repair,
+    )
+    return Inference(
+        matrix=found.matrix,
+        small_sample=found.small_sample,
+        counts=counts,
+        repaired=found.repaired,
+        lag=grouping.lag,
+    )
+
+
+def grouped(model: LinearModel, request: FitRequest, vcov: VcovSpec) -> tuple[Grouping, Counts]:
+    """Return the categories that a covariance needs on the rows used, and the counts.
+
+    Raises
+    ------
+    DataError
+        Where a cluster column has missing values, or the time is not declared.
     """
     kind = vcov.canonical
     if any(model.frame[name].missing.any() for name in vcov.cluster):
@@ -219,19 +247,8 @@ def inference(model: LinearModel, request: FitRequest, vcov: VcovSpec, ssc: Ssc)
             unit = squeezed(codes_of(model.frame, (request.unit,)))
         elif kind == "NW" and vcov.lag is None:
             raise DataError("NW on one time series needs vcov.lag")
-    counts = model.counts(vcov.cluster, periods)
-    found = covariance(
-        model.fit,
-        kind,
-        counts,
-        ssc,
-        Grouping(clusters=model.clusters(vcov.cluster), unit=unit, time=time, lag=lag),
-        frequency=model.frequency,
-        refit=refitter(lambda rows: _refit(model, rows), model.fit.kept),
-    )
-    return Inference(
-        matrix=found.matrix, small_sample=found.small_sample, counts=counts, repaired=found.repaired, lag=lag
-    )
+    grouping = Grouping(clusters=model.clusters(vcov.cluster), unit=unit, time=time, lag=lag)
+    return grouping, model.counts(vcov.cluster, periods)
 
 
 def _refit(model: LinearModel, rows: NDArray[np.bool_]) -> Fit:

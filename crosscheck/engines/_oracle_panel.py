@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from crosscheck.spec import FitRequest
 
 
+def panel_model(request: FitRequest, frame: Frame) -> LinearModel:
+    """Return the transformed (random effects) or averaged (between) regression of a request."""
+    matrix, used = _matrix(request, frame)
+    dropped = frame.nrows - used.nrows
+    if request.estimator == "re":
+        return _random(request, matrix, used, dropped)[0]
+    return _between(request, matrix, used, dropped)
+
+
 def fit_panel(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
     """Answer a request for ``re`` or ``between``."""
     started = clock.perf_counter()

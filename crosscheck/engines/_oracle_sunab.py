@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time as clock
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crosscheck.closedform.goodness import goodness
 from crosscheck.closedform.sunab import averages, interactions
@@ -41,28 +42,48 @@ def _split(formula: Formula) -> tuple[Formula, str, str]:
     return replace(formula, terms=tuple(t for t in formula.terms if t != term)), cohort.name, period.name
 
 
-def fit_sunab(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
-    """Answer a request for ``sunab``."""
-    started = clock.perf_counter()
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Averaged:
+    """The saturated regression and the averages of its coefficients.
+
+    Attributes
+    ----------
+    model : LinearModel
+    combine : ndarray, shape (len(terms), number of coefficients)
+    terms : tuple of str
+    """
+
+    model: LinearModel
+    combine: NDArray[np.float64]
+    terms: tuple[str, ...]
+
+
+def averaged(request: FitRequest, frame: Frame) -> Averaged:
+    """Fit the saturated regression and make the weights of the table that the request asks for."""
     rest, cohort_name, period_name = _split(parse(request.formula, columns=frame.names))
     model, made, first = _model(request, frame, rest, cohort_name, period_name)
-    found = inference(model, request, request.vcov, ssc_words(request.ssc))
-    columns = [j - first for j in model.fit.kept if j >= first]
-    keep = np.array(columns, dtype=np.intp)
+    keep = np.array([j - first for j in model.fit.kept if j >= first], dtype=np.intp)
     weights = model.weights if model.weights is not None else np.ones(model.y.size)
     mass = weights @ model.x[:, first:][:, keep]
     others = [j for j, kept in enumerate(model.fit.kept) if kept < first]
     own = [j for j, kept in enumerate(model.fit.kept) if kept >= first]
-    table = averages(
-        made.event[keep], made.cohort[keep], mass, request.options.get("aggregation") or "dynamic", period_name
-    )
+    kind = request.options.get("aggregation") or "dynamic"
+    table = averages(made.event[keep], made.cohort[keep], mass, kind, period_name)
     combine = np.zeros((len(table) + len(others), len(model.terms)))
     for i, row in enumerate(table):
         combine[i, own] = row.weights
     for i, j in enumerate(others):
         combine[len(table) + i, j] = 1
     terms = (*(row.term for row in table), *(model.terms[j] for j in others))
-    return _result(engine, request, model, found, combine, terms, started)
+    return Averaged(model=model, combine=combine, terms=terms)
+
+
+def fit_sunab(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
+    """Answer a request for ``sunab``."""
+    started = clock.perf_counter()
+    made = averaged(request, frame)
+    found = inference(made.model, request, request.vcov, ssc_words(request.ssc))
+    return _result(engine, request, made.model, found, made.combine, made.terms, started)
 
 
 def _model(
@@ -101,7 +122,7 @@ def _result(
     request: FitRequest,
     model: LinearModel,
     found: Inference,
-    combine: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    combine: NDArray[np.float64],
     terms: tuple[str, ...],
     started: float,
 ) -> EstimationResult:
