@@ -27,6 +27,7 @@ TAIL_BYTES = 4096
 TAIL_SHOWN = 300
 CHUNK = 1 << 20
 SLICE = 0.25
+LINGER = 1.0
 LAUNCHER = Path(__file__).with_name("launch.py")
 
 
@@ -250,15 +251,15 @@ class WorkerProcess:
         self._tail = (self._tail + data)[-TAIL_BYTES:]
         return True
 
-    def _death(self) -> WorkerDied:
+    def _death(self) -> WorkerDied | ProtocolError:
         """Learn how the worker ended; one that has closed its pipe but lingers is killed."""
         if self._closed:
             return WorkerDied(-int(signal.SIGKILL), "")
         try:
-            code = self._process.wait(timeout=2)
+            code = self._process.wait(timeout=LINGER)
         except subprocess.TimeoutExpired:
             _kill_group(self._process)
-            code = -int(signal.SIGKILL)
+            return ProtocolError("the worker closed its pipe and stayed")
         while self._output.fileno() in self._selector.get_map() and self._drain():
             continue
         return WorkerDied(code, self.tail)
