@@ -33,6 +33,8 @@ class _Context:
         if c.whole:
             failing = [s for s in (c.candidate, c.reference) if (c.table, c.column, s) in self.failed]
             return next((s for s in failing if self.failed[(c.table, c.column, s)] == c.verdict), "".join(failing[:1]))
+        if c.verdict == "unsupported":
+            return c.candidate if c.candidate_value is None else c.reference
         if c.verdict in TERM_LEVEL:
             return c.candidate if c.verdict == "missing_candidate" else c.reference
         if c.verdict == "unexplained" and c.reference != PRINTED:
@@ -73,8 +75,10 @@ def _key(c: CellRow, context: _Context) -> Hashable:
     culprit = context.culprit(c)
     if c.whole:
         return ("whole", c.verdict, culprit, "" if culprit else c.reason)
-    if c.verdict in ("unsupported", "known"):
+    if c.verdict == "known":
         return (c.verdict, c.reason)
+    if c.verdict == "unsupported":
+        return ("silent", culprit)
     if c.explanations:
         return (c.verdict, c.explanations[0].rule, _side(c) or c.explanations[0].title)
     if c.verdict in TERM_LEVEL:
@@ -148,7 +152,7 @@ def _title(f: Finding, tables: Sequence[TableRow]) -> str:
     if f.verdict == "known":
         return f"Known difference in {where}: {f.reason}"
     if f.verdict == "unsupported":
-        return f"Not compared in {where}: {f.reason}"
+        return f"{f.culprit} does not report {_what(f)} in {where}"
     if f.explanations:
         alike = "" if len({e.title for e in f.explanations}) == 1 else " (alike elsewhere)"
         return f"{f.explanations[0].title}{alike}: {_what(f)} in {where}, {pairs_name(f.pairs)}"
@@ -193,7 +197,7 @@ def _printed_title(f: Finding, tables: Sequence[TableRow]) -> str:
     also = [quantity_name(q) for q in f.quantities if q != example.quantity]
     tail = f" (its {listing(also)} {'differs' if len(also) == 1 else 'differ'} too)" if also else ""
     printed = example.printed if example.printed is not None else example.reference_value
-    shown = printed if printed not in (None, "") else "without a mark"
+    shown = str(printed) if printed not in (None, "") else "without one"
     where = place_name(example.table, example.column, tables)
     return f"The {quantity_name(example.quantity)}{of} in {where} is printed as {shown}, but {gave}{tail}"
 

@@ -6,6 +6,7 @@ differs marked. Engines of one language that show the same digits share a line.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -37,6 +38,7 @@ LANGUAGES = (("python", "Python"), ("r", "R"))
 class Number:
     """One shown number: its digits, all of them (``full``), its mark of significance, and the verdict on it.
 
+    ``other_stars`` says that the printed table has another mark.
     ``engines`` names the engines behind it where those of its language do not all show the same; ``pad`` is how many
     decimals it lacks against the others of its stack.
     """
@@ -44,6 +46,7 @@ class Number:
     shown: Shown
     full: str = ""
     stars: str = ""
+    other_stars: bool = False
     verdict: Verdict | None = None
     engines: tuple[str, ...] = ()
     label: str = ""
@@ -126,15 +129,16 @@ class Layout:
 
     def view(self, table: TableRow) -> TableView:
         """Lay out one table."""
-        printed_terms: dict[str, None] = {}
-        all_terms: dict[str, None] = {}
+        printed_terms: list[str] = []
+        all_terms: list[str] = []
         quantities: dict[str, dict[str, None]] = {}
         statistics: dict[str, None] = {}
         languages: dict[str, dict[str, None]] = {}
         for column in table.columns:
-            for (term, quantity), _ in self.printed(table, column).items():
+            here = self.printed(table, column)
+            merge(printed_terms, [term for term, _ in here if term])
+            for term, quantity in here:
                 if term:
-                    printed_terms[term] = None
                     if quantity != "stars":
                         quantities.setdefault(term, {})[quantity] = None
                 else:
@@ -143,15 +147,13 @@ class Layout:
                 if source.result is None:
                     continue
                 languages.setdefault(self.language_of.get(source.source, source.source), {})[source.source] = None
-                for row in source.result.coefs:
-                    all_terms[row.term] = None
+                merge(all_terms, [row.term for row in source.result.coefs])
                 for extra in source.result.extras:
-                    all_terms[extra.term] = None
+                    merge(all_terms, [extra.term])
                     quantities.setdefault(extra.term, {})[extra.quantity] = None
                 statistics.update((q, None) for q in STATISTICS if getattr(source.result.stats, q) is not None)
-        ordered = {**printed_terms, **all_terms}
-        main = list(printed_terms) or list(ordered)[:MAX_TERMS]
-        rest = [t for t in ordered if t not in set(main)]
+        main = printed_terms or all_terms[:MAX_TERMS]
+        rest = [t for t in all_terms if t not in set(main)]
         order = [label for _, label in LANGUAGES]
         labels = sorted(languages, key=lambda name: order.index(name) if name in order else len(order))
         has_print = any(self.printed(table, c) for c in table.columns)
@@ -274,8 +276,6 @@ class Layout:
         table: TableRow,
     ) -> Number:
         mine = [c for c in cells if c.candidate == engine]
-        spoken = [c for c in mine if c.verdict != "unsupported"]
-        verdict = min((c.verdict for c in spoken), key=BADNESS.index, default=None)
         text = fixed(value, decimals)
         marks = [
             mark(text, self._other_text(c, printed, decimals), True)
@@ -283,13 +283,20 @@ class Layout:
             if c.compared and c.verdict not in AGREE
         ]
         shown = min(marks, key=lambda m: len(m.same), default=Shown(text))
-        stars = ""
+        stars, on_stars = "", []
         if quantity == "estimate" and column.legend:
             source = next(s for s in self.sources(table, column) if s.source == engine)
             row = source.result.coef(term) if source.result else None
-            if row is not None and row.p_value is not None and row.p_value == row.p_value:
+            if row is not None and row.p_value is not None and not math.isnan(row.p_value):
                 stars = stars_of(row.p_value, dict(column.legend))
-        return Number(shown=shown, stars=stars, verdict=verdict)
+            on_stars = [c for c in self._cells.get((table.id, column.id, term, "stars"), ()) if c.candidate == engine]
+        spoken = [c.verdict for c in (*mine, *on_stars) if c.verdict != "unsupported"]
+        return Number(
+            shown=shown,
+            stars=stars,
+            other_stars=any(c.compared and not c.agrees for c in on_stars),
+            verdict=min(spoken, key=BADNESS.index, default=None),
+        )
 
     @staticmethod
     def _other_text(c: CellRow, printed: PrintedRow | None, decimals: int) -> str:
@@ -308,6 +315,19 @@ class Layout:
                 continue
             why = "; ".join(f"{s.source}: {s.result.reason}" for s in sources if s.result)
             yield Number(shown=Shown("—"), full=why, verdict="error", label=label)
+
+
+def merge(order: list[str], terms: Sequence[str]) -> None:
+    """Insert the terms that an order lacks, each behind its predecessor, so that every column keeps its own order."""
+    known = set(order)
+    place = 0
+    for term in terms:
+        if term in known:
+            place = order.index(term) + 1
+            continue
+        known.add(term)
+        order.insert(place, term)
+        place += 1
 
 
 def _value(source: SourceRow, term: str, quantity: str) -> tuple[float | None, float | None]:

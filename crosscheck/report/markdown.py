@@ -158,7 +158,8 @@ def _number(n: Number, quantity: str) -> str:
         digits = f"({digits})"
     letter = f" {n.letter}" if n.letter and n.label != PRINTED else ""
     engines = f" {escape(listing(n.engines, 3))}" if n.engines else ""
-    return f"{digits}{escape(n.stars)}{letter}{engines}"
+    stars = f" **{escape(n.stars or 'no star')}**" if n.other_stars else escape(n.stars)
+    return f"{digits}{stars}{letter}{engines}"
 
 
 def _tolerances(report: RunReport) -> list[str]:

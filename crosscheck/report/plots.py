@@ -61,36 +61,39 @@ def panels(layout: Layout, view: TableView) -> tuple[tuple[Panel, ...], int]:
     are three.
     """
     found = []
-    for title, terms in _families([block.term for block in view.terms]).items():
+    for title, stem, terms in _families([block.term for block in view.terms]):
         rows = []
         for term in terms:
             for column in view.table.columns:
                 points = _points(layout, view.table, column, term)
                 if points:
-                    rows.append(PlotRow(label=_label(title, term, column, view.table, len(terms)), points=points))
+                    rows.append(PlotRow(label=_label(stem, term, column, view.table), points=points))
         if 0 < len(rows) <= MAX_ROWS and any(p.low is not None for r in rows for p in r.points):
             found.append(Panel(title=title, rows=tuple(rows)))
     return tuple(found[:MAX_PANELS]), max(0, len(found) - MAX_PANELS)
 
 
-def _families(terms: Sequence[str]) -> dict[str, list[str]]:
+def _families(terms: Sequence[str]) -> list[tuple[str, str, list[str]]]:
+    """Return ``(title, stem, terms)`` of each panel; the stem is empty for a term that stands alone."""
     stems: dict[str, list[str]] = {}
     for term in terms:
         match = FAMILY.fullmatch(term)
-        stems.setdefault(match["stem"] if match else term, []).append(term)
-    out: dict[str, list[str]] = {}
-    for stem, members in stems.items():
-        if len(members) >= 3:
-            out[stem] = members
-        else:
-            out.update((m, [m]) for m in members)
-    return out
+        if match:
+            stems.setdefault(match["stem"], []).append(term)
+    stem_of = {t: stem for stem, members in stems.items() if len(members) >= 3 for t in members}
+    out: dict[str, tuple[str, str, list[str]]] = {}
+    for term in terms:
+        stem = stem_of.get(term, "")
+        key = f"{stem}…" if stem else term
+        title = f"{stem}…" if stem in terms else stem or term
+        out.setdefault(key, (title, stem, []))[2].append(term)
+    return list(out.values())
 
 
-def _label(title: str, term: str, column: ColumnRow, table: TableRow, count: int) -> str:
-    if count == 1:
+def _label(stem: str, term: str, column: ColumnRow, table: TableRow) -> str:
+    if not stem:
         return column_label(column.id)
-    level = term[len(title) :].lstrip(":=")
+    level = term[len(stem) :].lstrip(":=")
     return level if len(table.columns) == 1 else f"{level} {column_label(column.id)}"
 
 

@@ -62,7 +62,7 @@ EXIT_MEANINGS: Mapping[int, str] = {
 _QUANTITIES: Mapping[str, tuple[str, str]] = {
     "estimate": ("coefficient", "coefficients"),
     "std_error": ("standard error", "standard errors"),
-    "statistic": ("t statistic", "t statistics"),
+    "statistic": ("test statistic", "test statistics"),
     "p_value": ("p-value", "p-values"),
     "conf_low": ("lower confidence bound", "lower confidence bounds"),
     "conf_high": ("upper confidence bound", "upper confidence bounds"),
@@ -82,8 +82,8 @@ _QUANTITIES: Mapping[str, tuple[str, str]] = {
 SHORT: Mapping[str, str] = {
     "estimate": "estimate",
     "std_error": "std. error",
-    "statistic": "statistic",
-    "p_value": "p-value",
+    "statistic": "stat.",
+    "p_value": "p",
     "conf_low": "conf. low",
     "conf_high": "conf. high",
     "stars": "stars",
