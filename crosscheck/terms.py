@@ -22,7 +22,7 @@ from crosscheck.tables import ColumnSpec, Table
 Levels = Callable[[str, bool], Sequence[str] | None]
 """Levels of a column; ``None`` where it is a column of numbers and not used as a factor (the second argument)."""
 
-EXTRA_TERM = re.compile(r"wald:.+|sargan|hansen|first_stage_f|hausman")
+EXTRA_TERM = re.compile(r"wald:.+|chi2:.+|sargan|hansen|first_stage_f|hausman")
 COMPONENTS = ("rho", "theta", "sigma_mu", "sigma_nu", "sigma_lambda", "sigma_u", "sigma_e")
 CONSTANTS = ("Constant", "_cons", "const", "Intercept", "intercept", "constant")
 OF_VARIABLES = frozenset(("mean", "std_dev", "min", "max"))

@@ -3,7 +3,7 @@
 A printed term such as ``wald:year`` or ``wald:unemp+log(income)`` names the coefficients. The statistic is computed
 from each source's *own* estimates and covariance, so that it tests that source and nothing of ours decides a digit but
 the inverse: W = b' V^-1 b; F = W/q against F(q, df) where the source uses a t distribution with df degrees of freedom, and
-chi2 = W against chi2(q) where it uses the normal (Wooldridge 2010, equation 4.13).
+chi2 = W against chi2(q) where it uses the normal (Wooldridge 2010, equation 4.13). ``chi2:year`` asks for the latter whatever the source uses.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from scipy import special
 
 from crosscheck.results import EstimationResult, Extra
 
-PREFIX = "wald:"
-DERIVED = re.compile(r"wald:|sigma_|rho\Z|sargan|hansen|first_stage_f|hausman")
+PREFIXES = ("wald:", "chi2:")
+DERIVED = re.compile(r"wald:|chi2:|sigma_|rho\Z|sargan|hansen|first_stage_f|hausman")
 _CELL = re.compile(r"ATT\(([^,]+),([^)]+)\)\Z")
 
 
@@ -29,7 +29,7 @@ def members(term: str, labels: Iterable[str]) -> tuple[str, ...]:
     ``factor(year)1983`` and so on); ``wald:pretrend`` names every ATT(g,t) with t < g. Empty where one name has none.
     """
     labels = tuple(labels)
-    body = term.removeprefix(PREFIX)
+    body = term.partition(":")[2]
     if body == "pretrend":
         cells = ((label, _CELL.match(label)) for label in labels)
         return tuple(label for label, m in cells if m and float(m[2]) < float(m[1]))
@@ -53,7 +53,7 @@ def _split(body: str) -> list[str]:
     return [*names, body[start:].strip()]
 
 
-def joint_test(result: EstimationResult, chosen: tuple[str, ...]) -> tuple[float, float] | None:
+def joint_test(result: EstimationResult, chosen: tuple[str, ...], *, chi2: bool = False) -> tuple[float, float] | None:
     """Return statistic and p-value of the joint test, or ``None`` where the source's covariance does not allow it."""
     terms = result.vcov_terms or tuple(row.term for row in result.coefs)
     if not chosen or not result.vcov or len(result.vcov) != len(terms) or not set(chosen) <= set(terms):
@@ -74,7 +74,7 @@ def joint_test(result: EstimationResult, chosen: tuple[str, ...]) -> tuple[float
     w = float(z @ np.linalg.solve(correlation, z))
     q = len(at)
     df = next((row.df for row in rows if row is not None and row.df is not None), math.inf)
-    if math.isinf(df):
+    if chi2 or math.isinf(df):
         return w, float(special.chdtrc(q, w))
     return w / q, float(special.fdtrc(q, df, w / q))
 
@@ -86,8 +86,8 @@ def with_joint_tests(result: EstimationResult, terms: Iterable[str]) -> Estimati
     labels = [row.term for row in result.coefs]
     have = {e.term for e in result.extras}
     extras: list[Extra] = []
-    for term in dict.fromkeys(t for t in terms if t.startswith(PREFIX) and t not in have):
-        tested = joint_test(result, members(term, labels))
+    for term in dict.fromkeys(t for t in terms if t.startswith(PREFIXES) and t not in have):
+        tested = joint_test(result, members(term, labels), chi2=term.startswith("chi2:"))
         if tested is not None:
             extras += [
                 Extra(term=term, quantity="statistic", value=tested[0]),
