@@ -2,8 +2,9 @@
 
 A printed term such as ``wald:year`` or ``wald:unemp+log(income)`` names the coefficients. The statistic is computed
 from each source's *own* estimates and covariance, so that it tests that source and nothing of ours decides a digit but
-the inverse: W = b' V^-1 b; F = W/q against F(q, df) where the source uses a t distribution with df degrees of freedom, and
-chi2 = W against chi2(q) where it uses the normal (Wooldridge 2010, equation 4.13). ``chi2:year`` asks for the latter whatever the source uses.
+the inverse: W = b' V^-1 b; F = W/q against F(q, df) where the source uses a t distribution with df degrees of freedom,
+and chi2 = W against chi2(q) where it uses the normal (Wooldridge 2010, equation 4.13). ``chi2:year`` asks for the
+latter whatever the source uses.
 """
 
 from __future__ import annotations
