@@ -20,10 +20,10 @@ from crosscheck.report.digits import full
 from crosscheck.report.html import render_notes
 from crosscheck.report.junit import counts_against
 from crosscheck.report.latex import escape as tex
-from crosscheck.report.layout import Layout
+from crosscheck.report.layout import Layout, merge
 from crosscheck.report.markdown import escape as md
 from crosscheck.report.markdown import fence
-from crosscheck.report.plots import panels, svg, ticks
+from crosscheck.report.plots import _families, panels, svg, ticks
 from crosscheck.verdict import AGREE
 from tests.report_runs import HOSTILE, agreeing_events, big_events, events, write_run
 
@@ -233,6 +233,37 @@ def test_plots_group_families_and_draw_the_same_bytes(report):
     assert len(root.findall(".//g")) == sum(len(r.points) for r in drawn[0].rows)
 
 
+def test_terms_of_several_columns_are_merged_in_the_order_of_each():
+    order = []
+    for terms in (["x", "F"], ["x", "a", "b", "F"], ["x", "b", "c"], ["z"]):
+        merge(order, terms)
+    assert order == ["x", "a", "b", "c", "F", "z"]
+
+
+def test_a_term_without_a_level_is_not_drawn_with_the_family_of_its_name():
+    names = [title for title, _, _ in _families(["d18", "d19", "d", "d20", "year::1", "f1", "f2"])]
+    assert names == ["d…", "d", "year::1", "f1", "f2"]
+
+
+def test_another_mark_of_significance_is_marked_in_the_table():
+    run = agreeing_events(1)
+    for e in run:
+        if e["event"] == "result" and e["source"] == "published":
+            e["printed"] = [
+                *e["printed"],
+                {"term": "beertax", "quantity": "stars", "printed": "*", "low": None, "high": None},
+            ]
+    cell = next(dict(e) for e in run if e["event"] == "cell" and e["reference"] == "published")
+    cell.update(
+        quantity="stars", reference_value="*", candidate_value="***", verdict="unexplained", severity="decision"
+    )
+    report = fold([*run[:-1], cell], allow_incomplete=True)
+    stack = Layout(report).view(report.tables[0]).terms[0].lines
+    marked = [n for line in stack if line.quantity == "estimate" for n in line.cells[0] if n.other_stars]
+    assert [(n.stars, n.verdict, n.label) for n in marked] == [("***", "unexplained", "Python")]
+    assert '<i class="x">***</i>' in html(report)
+
+
 def test_ticks_are_round_and_inside():
     assert ticks(-1.2, 0.3) == pytest.approx([-1.0, -0.5, 0.0])
     assert ticks(0, 100) == pytest.approx([0, 25, 50, 75, 100])
@@ -379,11 +410,23 @@ def test_the_terminal_shows_engines_by_tables_the_sentence_and_the_exit_code(rep
     flat = " ".join(text.split())
     assert re.search(r"linearmodels +7\.1 +live +49/51 X", text)
     assert re.search(r"r\.fixest +0\.14\.2 +recorded 2026-11-20 +47/48 X", text)
-    assert re.search(r"r\.plm +2\.6-2 +missing +missing reference \?", text)
+    assert re.search(r"r\.plm +2\.6-2 +missing +missing \?", text)
     assert "10 different (unexplained 10)" in flat
     assert "exit 1: a difference at or above the threshold, or an engine that failed" in flat
     assert "report: reports/fatalities/report.html" in flat.replace("\\", "/")
     assert " ".join(report.summary.split()) in flat
+
+
+def test_many_tables_stand_in_rows_and_nothing_is_cut_off():
+    run = agreeing_events(7)
+    columns = run[0]["tables"][0]["columns"]
+    run[0] = dict(run[0], tables=[{"id": f"table_{c['id']}", "columns": [c]} for c in columns])
+    run = [dict(e, table=f"table_{e['column']}") if e["event"] in ("cell", "result") else e for e in run]
+    text = shown(fold(run), width=80)
+    assert all(re.search(rf"table_{c['id']} +\d+/\d+ R +\d+/\d+ R +\d+/\d+ R", text) for c in columns)
+    assert "…" not in text
+    narrow = shown(fold(run), width=44)
+    assert re.search(r"table_7 +R +R +R", narrow)
 
 
 def test_no_engine_can_steer_the_terminal():

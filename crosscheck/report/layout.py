@@ -320,7 +320,7 @@ class Layout:
 def merge(order: list[str], terms: Sequence[str]) -> None:
     """Insert the terms that an order lacks, each behind its predecessor, so that every column keeps its own order."""
     known = set(order)
-    place = 0
+    place = 0 if known.intersection(terms) else len(order)
     for term in terms:
         if term in known:
             place = order.index(term) + 1

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 STYLES = {"agree": "green", "explained": "yellow", "different": "bold red", "missing": "magenta"}
 SHOWN_FINDINGS = 3
+Shown = tuple[str, str]
+Grid = tuple[list[str], list[list[Shown]]]
 
 
 def print_summary(reports: Sequence[RunReport], folders: Sequence[Path]) -> None:
@@ -39,7 +41,7 @@ def terminal(report: RunReport, console: Console, *, folder: Path | None = None)
     matrix = table_matrix(report)
     tables = tuple(t for t, _ in matrix.places)
     for block in matrix.blocks:
-        console.print(_table(block, tables))
+        console.print(_table(block, tables, console.width))
     console.print(_counts(report))
     console.print(Text(visible(report.summary), "bold" if report.exit_code else ""))
     for finding in report.findings[:SHOWN_FINDINGS]:
@@ -59,36 +61,65 @@ def terminal(report: RunReport, console: Console, *, folder: Path | None = None)
     console.print()
 
 
-def _table(block: Block, tables: Sequence[str]) -> Table:
+def _table(block: Block, tables: Sequence[str], width: int) -> Table:
+    """Lay a block out with engines in rows; with tables in rows, or letters alone, where that is too wide."""
+    wide = _by_engine(block, tables)
+    if _width(wide) <= width:
+        return _draw(block.title, *wide)
+    tall = _by_table(block, tables, counts=True)
+    return _draw(block.title, *(tall if _width(tall) <= width else _by_table(block, tables, counts=False)))
+
+
+def _by_engine(block: Block, tables: Sequence[str]) -> Grid:
+    heads = ["engine", "version", "reached", *(visible(t) for t in tables)]
+    rows: list[list[Shown]] = []
+    for row in block.rows:
+        e = row.engine
+        how = "" if e.transport == "live" else "cyan"
+        named: list[Shown] = [(visible(e.id), ""), (visible(e.version), ""), (visible(reached(e)), how)]
+        rows.append([*named, *(_entry(x, counts=True) for x in row.entries)])
+    return heads, rows
+
+
+def _by_table(block: Block, tables: Sequence[str], *, counts: bool) -> Grid:
+    heads = ["table", *(visible(f"{r.engine.id}\n{r.engine.version}\n{reached(r.engine)}") for r in block.rows)]
+    rows: list[list[Shown]] = []
+    for number, table in enumerate(tables):
+        entries = [_entry(r.entries[number], counts=counts) for r in block.rows]
+        if any(text for text, _ in entries):
+            rows.append([(visible(table), ""), *entries])
+    return heads, rows
+
+
+def _width(grid: Grid) -> int:
+    heads, rows = grid
+    columns = [[*head.split("\n"), *(row[n][0] for row in rows)] for n, head in enumerate(heads)]
+    return sum(max(len(text) for text in column) + 2 for column in columns)
+
+
+def _draw(title: str, heads: Sequence[str], rows: Sequence[Sequence[Shown]]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, title=block.title, title_justify="left", title_style="", pad_edge=False)
-    table.add_column("engine")
-    table.add_column("version")
-    table.add_column("reached")
-    for name in tables:
-        table.add_column(Text(visible(name)), justify="right")
-    for row in block.rows:
-        engine = row.engine
-        table.add_row(
-            Text(visible(engine.id)),
-            Text(visible(engine.version)),
-            Text(visible(reached(engine)), "" if engine.transport == "live" else "cyan"),
-            *(_entry(e) for e in row.entries),
-        )
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="", pad_edge=False)
+    words = 3 if heads[0] == "engine" else 1
+    for n, head in enumerate(heads):
+        table.add_column(Text(head), justify="left" if n < words else "right")
+    for row in rows:
+        table.add_row(*(Text(text, style) for text, style in row))
     return table
 
 
-def _entry(found: Entry | None) -> Text:
-    from rich.text import Text
-
+def _entry(found: Entry | None, *, counts: bool) -> Shown:
     if found is None:
-        return Text("")
+        return "", ""
+    style = STYLES[found.group]
+    if not counts or found.verdict == "unsupported":
+        return found.letter, style
     if not found.compared:
-        return Text(f"{found.verdict.replace('_', ' ')} {found.letter}", STYLES[found.group])
-    return Text(f"{found.agreeing}/{found.compared} {found.letter}", STYLES[found.group])
+        return f"{found.verdict.partition('_')[0]} {found.letter}", style
+    return f"{found.agreeing}/{found.compared} {found.letter}", style
 
 
 def _counts(report: RunReport) -> Text:
