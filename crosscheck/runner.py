@@ -25,6 +25,7 @@ from crosscheck.canon import dumps
 from crosscheck.compare import Cell, Context, Tolerance, compare, compare_printed
 from crosscheck.errors import CrosscheckError
 from crosscheck.explain import explain_column, explain_printed
+from crosscheck.explain.joint import explain_joint
 from crosscheck.plan import Plan, Task
 from crosscheck.results import EstimationResult, failed
 from crosscheck.store import Cache
@@ -419,6 +420,10 @@ def _pair(
     if any(c.verdict == "unexplained" for c in cells):
         reasons = explain_column(reference, candidate, frame, column.request)
         cells = [_apply(c, reasons.get((c.term, c.quantity), ())) for c in cells]
+        cells = [
+            _apply(c, explain_joint(reference, candidate, c.term, c.quantity)) if c.verdict == "unexplained" else c
+            for c in cells
+        ]
     return cells
 
 

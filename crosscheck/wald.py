@@ -54,8 +54,13 @@ def _split(body: str) -> list[str]:
     return [*names, body[start:].strip()]
 
 
-def joint_test(result: EstimationResult, chosen: tuple[str, ...], *, chi2: bool = False) -> tuple[float, float] | None:
-    """Return statistic and p-value of the joint test, or ``None`` where the source's covariance does not allow it."""
+def joint_test(
+    result: EstimationResult, chosen: tuple[str, ...], *, chi2: bool = False, df: float | None = None
+) -> tuple[float, float] | None:
+    """Return statistic and p-value of the joint test, or ``None`` where the source's covariance does not allow it.
+
+    ``df`` replaces the degrees of freedom that the source itself uses.
+    """
     terms = result.vcov_terms or tuple(row.term for row in result.coefs)
     if not chosen or not result.vcov or len(result.vcov) != len(terms) or not set(chosen) <= set(terms):
         return None
@@ -74,10 +79,17 @@ def joint_test(result: EstimationResult, chosen: tuple[str, ...], *, chi2: bool 
         return None
     w = float(z @ np.linalg.solve(correlation, z))
     q = len(at)
-    df = next((row.df for row in rows if row is not None and row.df is not None), math.inf)
+    if df is None:
+        df = own_df(result, chosen)
     if chi2 or math.isinf(df):
         return w, float(special.chdtrc(q, w))
     return w / q, float(special.fdtrc(q, df, w / q))
+
+
+def own_df(result: EstimationResult, chosen: tuple[str, ...]) -> float:
+    """Return the degrees of freedom that a source uses for the chosen coefficients; infinity for the normal."""
+    rows = (result.coef(term) for term in chosen)
+    return next((row.df for row in rows if row is not None and row.df is not None), math.inf)
 
 
 def with_joint_tests(result: EstimationResult, terms: Iterable[str]) -> EstimationResult:
