@@ -76,7 +76,7 @@ cc_d_mediation_draws <- function(sample_, options_, level) {
   c(unname(parts), list(cc_d_extra("effect:indirect", c(n_draws = nrow(effects)))))
 }
 
-cc_d_interact <- function(panel, group) {
+cc_d_interact <- function(panel, group, name) {
   size <- max(group)
   x <- do.call(cbind, lapply(seq_len(size), function(g) {
     part <- panel$x * (group == g)
@@ -86,10 +86,10 @@ cc_d_interact <- function(panel, group) {
   out <- panel
   out$x <- x
   out$effects <- lapply(panel$effects, cc_d_pair, group)
-  out$effect_names <- lapply(panel$effect_names, function(n) c("group", n))
+  out$effect_names <- lapply(panel$effect_names, function(n) c(name, n))
   if (!length(out$effects)) {
     out$effects <- list(group)
-    out$effect_names <- list("group")
+    out$effect_names <- list(name)
   }
   out
 }
@@ -105,7 +105,7 @@ cc_d_subgroups <- function(request, frame) {
   fits <- lapply(seq_len(size), function(g) cc_d_fit(cc_d_take(sample_$panel, group$codes == g)))
   for (f in fits) cc_d_index(f, options_$treatment)
   covs <- lapply(fits, cc_d_cov, type, request$ssc, request$vcov$lag)
-  pooled <- cc_d_fit(cc_d_interact(sample_$panel, group$codes))
+  pooled <- cc_d_fit(cc_d_interact(sample_$panel, group$codes, options_$group))
   joint <- cc_d_cov(pooled, type, request$ssc, request$vcov$lag)
   at <- vapply(seq_len(size), function(g) cc_d_index(pooled, paste0(g, ":", options_$treatment)), 0L)
   effects <- pooled$coef[at]

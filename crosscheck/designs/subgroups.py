@@ -56,19 +56,22 @@ class Subgroups:
     pairs: tuple[Pair, ...]
 
 
-def interact(panel: Panel, group: Codes) -> Panel:
-    """Return the panel with every regressor and fixed effect interacted with the group; names are ``g:name``."""
+def interact(panel: Panel, group: Codes, name: str = "group") -> Panel:
+    """Return the panel with every regressor and fixed effect interacted with the group; names are ``g:regressor``.
+
+    ``name`` is the group's column, by which an effect counts as nested in clusters of that column.
+    """
     size = int(group.max()) + 1
     kept = [(g, j) for g in range(size) for j in range(panel.x.shape[1])]
     x = np.column_stack([np.where(group == g, panel.x[:, j], 0.0) for g, j in kept])
     names = tuple(f"{g}:{panel.names[j]}" for g, j in kept)
-    effects = {("group", *key): squeezed(codes * size + group) for key, codes in panel.effects.items()}
+    effects = {(name, *key): squeezed(codes * size + group) for key, codes in panel.effects.items()}
     if not effects:
-        effects = {("group",): group}
+        effects = {(name,): group}
     return replace(panel, x=x, names=names, effects=effects)
 
 
-def subgroups(panel: Panel, group: Codes, treatment: str, vcov: str, ssc: Ssc) -> Subgroups:
+def subgroups(panel: Panel, group: Codes, treatment: str, vcov: str, ssc: Ssc, *, name: str = "group") -> Subgroups:
     """Estimate by group and test whether the effects are equal.
 
     Parameters
@@ -78,6 +81,8 @@ def subgroups(panel: Panel, group: Codes, treatment: str, vcov: str, ssc: Ssc) -
     treatment : str
     vcov : str
     ssc : Ssc
+    name : str
+        Of the group's column.
 
     Raises
     ------
@@ -92,7 +97,7 @@ def subgroups(panel: Panel, group: Codes, treatment: str, vcov: str, ssc: Ssc) -
         if treatment in f.dropped:
             raise DataError(f"{treatment!r} does not vary in group {g + 1} beside the fixed effects")
     vcovs = tuple(covariance(f, vcov, ssc) for f in fits)
-    pooled = fit(interact(panel, group))
+    pooled = fit(interact(panel, group, name))
     joint = covariance(pooled, vcov, ssc)
     at = [pooled.index(f"{g}:{treatment}") for g in range(size)]
     effects, matrix = pooled.coef[at], joint.matrix[np.ix_(at, at)]

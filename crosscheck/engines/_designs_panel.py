@@ -117,7 +117,12 @@ def fit_subgroups(engine: str, request: FitRequest, frame: Frame) -> EstimationR
     sample = sample_of(request, frame, options, categories=(options.group,))
     labels = sample.labels(options.group)
     found = subgroups(
-        sample.panel, sample.codes(options.group), options.treatment, request.vcov.canonical, ssc_of(request)
+        sample.panel,
+        sample.codes(options.group),
+        options.treatment,
+        request.vcov.canonical,
+        ssc_of(request),
+        name=options.group,
     )
     level = request.conf_level
     coefs = tuple(
