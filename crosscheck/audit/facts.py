@@ -252,7 +252,8 @@ def parse(data: dict[str, Any], model: type[M], where: str) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        mistakes = error.errors(include_url=False)
+        first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
         place = ".".join(str(part) for part in first["loc"])
         hint = ""
         if first["type"] == "extra_forbidden":

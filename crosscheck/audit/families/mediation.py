@@ -123,6 +123,8 @@ def _hidden_controls(paper: Paper) -> list[Check]:
             sd = paper.describe(term, "std_dev", column.facts.sample)
             if b is None or se is None or sd is None or se.significant or se.decimals == 0:
                 continue
+            if any(m.direct.key == column.key and m.mediator == term for m in paper.mediations()):
+                continue
             floor = root(s2[0] / (square(sd.interval) * float(column.nobs - 1)))
             stars = printed_stars(paper, column, term) or 0
             least = (

@@ -25,7 +25,7 @@ class Repair:
     high: str
 
 
-def minimal_conflict(build: Build, tokens: tuple[str, ...], budget: int = 20) -> tuple[str, ...]:
+def minimal_conflict(build: Build, tokens: tuple[str, ...], budget: int = 4) -> tuple[str, ...]:
     """Return a minimal set of tokens that cannot all be true (QuickXplain, Junker 2004).
 
     Minimal: leave any one out and infeasibility is no longer proved.
@@ -33,7 +33,7 @@ def minimal_conflict(build: Build, tokens: tuple[str, ...], budget: int = 20) ->
     everything = frozenset(tokens)
 
     def impossible(kept: tuple[str, ...]) -> bool:
-        return solve(build(everything - frozenset(kept)), budget).status == "infeasible"
+        return solve(build(everything - frozenset(kept)), budget, seek=False).status == "infeasible"
 
     def narrow(background: tuple[str, ...], added: bool, candidates: tuple[str, ...]) -> tuple[str, ...]:
         if added and impossible(background):

@@ -72,7 +72,7 @@ def _sample(paper: Paper, sample: str, classical: frozenset[str], declared: bool
     conflict: tuple[str, ...] = ()
     repairs: tuple[Repair, ...] = ()
     if explain or not proved:
-        conflict = minimal_conflict(build, marks, PROBE)
+        conflict = minimal_conflict(build, marks)
         repairs = single_repairs(build, conflict, dict(paper.tokens), PROBE)
     if not proved and not repairs:
         return Check(

@@ -192,9 +192,11 @@ def _linear_step(
             rows.append(np.append(-grad, share))
             rhs.append((v[k] - low[k]) / size)
     for p, q in orders:
-        size = max(abs(v[p]), abs(v[q]), 1e-300)
+        size = max(abs(v[p]), abs(v[q]), 1e-200)
         rows.append(np.append((j[p] - j[q]) * width / size, 1.0))
         rhs.append((v[q] - v[p]) / size)
+    if not (rows and np.all(np.isfinite(rows)) and np.all(np.isfinite(rhs))):
+        return None
     m = len(x)
     cost = np.zeros(m + 1)
     room: tuple[float | None, float | None] = (None, 0.5)

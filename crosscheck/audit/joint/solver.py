@@ -26,11 +26,12 @@ class Answer:
     nodes: int = 0
 
 
-def solve(system: System, budget: int = 60) -> Answer:
+def solve(system: System, budget: int = 60, *, seek: bool = True) -> Answer:
     """Decide feasibility of a system by interval branch and bound.
 
     At each box: hull consistency; a candidate point by sequential linear programming; a verified linear relaxation;
-    then a split of the latent whose box is widest relative to its start.
+    then a split of the latent whose box is widest relative to its start. With ``seek`` off no point is looked for, so the
+    answer is ``infeasible`` or ``unknown``.
     """
     lo, hi = list(system.lo), list(system.hi)
     if not contract(system, lo, hi):
@@ -51,7 +52,7 @@ def solve(system: System, budget: int = 60) -> Answer:
             empty, start = relaxed_infeasible(system, lo, hi)
             if empty:
                 continue
-        point = find_point(system, _finite(lo, -1.0), _finite(hi, 1.0), start)
+        point = find_point(system, _finite(lo, -1.0), _finite(hi, 1.0), start) if seek else None
         if point is not None:
             return Answer(status="feasible", point=point, nodes=nodes)
         if nodes >= budget:
