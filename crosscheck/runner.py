@@ -22,10 +22,11 @@ import crosscheck
 from crosscheck import engines
 from crosscheck.bridge import Worker, live_kind
 from crosscheck.canon import dumps
-from crosscheck.compare import Cell, Context, Tolerance, compare, compare_printed
+from crosscheck.compare import INFERENCE, Cell, Context, Tolerance, compare, compare_printed
 from crosscheck.errors import CrosscheckError
 from crosscheck.explain import explain_column, explain_printed
 from crosscheck.explain.joint import explain_joint
+from crosscheck.explain.printed_df import explain_printed_df
 from crosscheck.plan import Plan, Task
 from crosscheck.results import EstimationResult, failed
 from crosscheck.store import Cache
@@ -409,6 +410,15 @@ def column_cells(
         if any(c.verdict == "unexplained" for c in found) and result.status == "ok":
             reasons = explain_printed(printed, result, frame, column.request, legend=dict(column.legend))
             found = [_apply(c, reasons.get((c.term, c.quantity), ())) for c in found]
+            numbers = {(p.term, p.quantity): p for p in printed}
+            others = tuple(by_engine.values())
+            level = column.request.conf_level
+            found = [
+                _apply(c, explain_printed_df(numbers[c.term, c.quantity], result, others, level))
+                if c.verdict == "unexplained" and c.quantity in INFERENCE
+                else c
+                for c in found
+            ]
         cells.extend(found)
     return cells
 
