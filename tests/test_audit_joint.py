@@ -153,7 +153,7 @@ def test_an_honest_block_is_reproduced_by_a_point():
 
 
 def test_conflict_names_the_changed_number_and_the_way_back():
-    paper, frame = paper_of(11)
+    paper, _ = paper_of(11)
     old = paper.tokens["table3:2:D:std_error"].printed
     new = f"{float(old) * 1.5:.4f}"
     changed, _ = paper_of(11, table3__2__D__std_error=new)

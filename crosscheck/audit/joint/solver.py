@@ -30,8 +30,8 @@ def solve(system: System, budget: int = 60, *, seek: bool = True) -> Answer:
     """Decide feasibility of a system by interval branch and bound.
 
     At each box: hull consistency; a candidate point by sequential linear programming; a verified linear relaxation;
-    then a split of the latent whose box is widest relative to its start. With ``seek`` off no point is looked for, so the
-    answer is ``infeasible`` or ``unknown``.
+    then a split of the latent whose box is widest relative to its start. With ``seek`` off no point is looked for, so
+    the answer is ``infeasible`` or ``unknown``.
     """
     lo, hi = list(system.lo), list(system.hi)
     if not contract(system, lo, hi):
