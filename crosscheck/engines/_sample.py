@@ -1,0 +1,87 @@
+"""What do engines that take matrices need of a request: arrays of the rows used, effects, clusters, and the panel?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crosscheck.conventions import Counts
+from crosscheck.engines._shared import Codes, codes_of, counts_for, squeezed, usable_rows, weights_of
+from crosscheck.errors import DataError
+from crosscheck.formula import Formula
+from crosscheck.modelmatrix import ModelMatrix, model_matrix
+
+if TYPE_CHECKING:
+    from crosscheck.frame import Frame
+    from crosscheck.spec import FitRequest
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Arrays of a model on the rows used, n of them.
+
+    ``effects`` maps each fixed effect to codes; ``unit`` and ``time`` are codes too, or None where there is no panel.
+    """
+
+    matrix: ModelMatrix
+    weights: NDArray[np.float64] | None
+    effects: dict[tuple[str, ...], Codes]
+    clusters: dict[str, Codes]
+    unit: Codes | None
+    time: Codes | None
+    rows_dropped: int
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return int(self.matrix.y.size)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Levels of the fixed effects."""
+        return tuple(int(c.max()) + 1 for c in self.effects.values())
+
+
+def sample_of(request: FitRequest, formula: Formula, frame: Frame) -> Sample:
+    """Build the arrays of a request.
+
+    Raises
+    ------
+    DataError
+        Where no row is left, or a panel estimator finds two rows for a unit and period.
+    """
+    usable = usable_rows(request, frame)
+    sample = frame if usable.all() else frame.take(usable)
+    ids = tuple(name for name in (request.unit, request.time) if name is not None)
+    weights = (request.weights.column,) if request.weights else ()
+    panel = len(ids) == 2 and formula.iv is None
+    matrix = model_matrix(
+        formula, sample, unit=request.unit, time=request.time, also=(*weights, *(ids if panel else ()))
+    )
+    used = sample.take(matrix.rows)
+    unit: Codes | None = None
+    time: Codes | None = None
+    if panel:
+        unit, time = (squeezed(codes_of(used, (name,))) for name in ids)
+        if np.unique(np.column_stack([unit, time]), axis=0).shape[0] < used.nrows:
+            if request.estimator != "feols" or request.vcov.canonical in ("NW", "DK"):
+                raise DataError(f"{request.estimator} needs one row for each {request.unit} and {request.time}")
+            unit = time = None
+    return Sample(
+        matrix=matrix,
+        weights=weights_of(request, used),
+        effects={fe: matrix.fe_codes[:, i] for i, fe in enumerate(formula.fixed_effects)},
+        clusters={name: squeezed(codes_of(used, (name,))) for name in request.vcov.cluster},
+        unit=unit,
+        time=time,
+        rows_dropped=frame.nrows - used.nrows,
+    )
+
+
+def counts_of(request: FitRequest, sample: Sample, n: float, k: int) -> Counts:
+    """Count what enters the small-sample factors; ``k`` coefficients are shown."""
+    periods = None if sample.time is None else int(sample.time.max()) + 1
+    return counts_for(request, n=n, n_coef=k, effects=sample.effects, clusters=sample.clusters, periods=periods)
