@@ -20,7 +20,7 @@ from typing import Any, Literal
 from crosscheck.bridge.command import command_of, default_memory_limit, environment_of
 from crosscheck.bridge.faults import describe_death, describe_timeout
 from crosscheck.bridge.process import TAIL_SHOWN, ProtocolError, WorkerDied, WorkerProcess, WorkerTimeout
-from crosscheck.errors import EngineMissing
+from crosscheck.errors import DataError, EngineMissing
 from crosscheck.frame import Frame
 from crosscheck.results import EstimationResult, failed, result_from_json
 from crosscheck.spec import FitRequest
@@ -34,6 +34,7 @@ FRAMES_KEPT = 64
 FRAME_BYTES_KEPT = 2**29
 
 _open: weakref.WeakSet[Worker] = weakref.WeakSet()
+_checked: weakref.WeakKeyDictionary[Frame, str] = weakref.WeakKeyDictionary()
 
 
 @atexit.register
@@ -164,12 +165,13 @@ class Worker:
         WorkerDied, WorkerTimeout, ProtocolError
             Where the exchange fails; :meth:`fit` turns them into results.
         DataError
-            Where the worker refuses the frame.
+            Where a name or a level is not a text that every language can hold.
         """
         with self._lock:
+            key = checked_key(frame)
             self.start()
-            if frame.key in self._frames:
-                self._frames.move_to_end(frame.key)
+            if key in self._frames:
+                self._frames.move_to_end(key)
                 return
             described, payload = frame.encode()
             header = {"op": "put", "key": frame.key, "rows": frame.nrows, "columns": described}
@@ -234,7 +236,7 @@ class Worker:
             self.start()
             batch: list[FitItem] = []
             for item in items:
-                if batch and item.frame.key not in self._frames:
+                if batch and checked_key(item.frame) not in self._frames:
                     break
                 self.put(item.frame)
                 batch.append(item)
@@ -254,6 +256,8 @@ class Worker:
             failure = self._failure(fault, limit)
             self._drop_process()
             return done, failure
+        except DataError as error:
+            return done, _Failure(error.what, False)
         except EngineMissing:
             raise
         except BaseException:
@@ -317,6 +321,27 @@ class Worker:
         with self._lock:
             self._drop_process()
         _open.discard(self)
+
+
+def checked_key(frame: Frame) -> str:
+    """Return the key of a frame whose names and levels are texts that every language can hold.
+
+    Raises
+    ------
+    DataError
+        For a text with a NUL character, at which R would cut it, or with a lone surrogate, which is no Unicode.
+    """
+    known = _checked.get(frame)
+    if known is not None:
+        return known
+    for column in frame.columns:
+        for text in (column.name, *column.levels):
+            if "\x00" in text:
+                raise DataError(f"column {column.name!r} holds a text with a NUL character")
+            if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+                raise DataError(f"column {column.name!a} holds a text that is not valid Unicode")
+    _checked[frame] = frame.key
+    return frame.key
 
 
 def _refusal(answer: dict[str, Any]) -> str:

@@ -59,14 +59,12 @@ cc_fault <- function(request, frame) {
       interactive = as.character(interactive()), stack = as.character(!is.na(Cstack_info()[["size"]])),
       globals = paste(setdiff(ls(globalenv(), all.names = TRUE), ".Random.seed"), collapse = " "),
       tempdir = tempdir(), wd = getwd(), T = as.character(identical(T, TRUE)),
-      threads = Sys.getenv("OMP_NUM_THREADS"), sorted = paste(sort(c("b", "B", "a", "A")), collapse = ""),
-      fixest_threads = if (requireNamespace("fixest", quietly = TRUE)) {
-        cc_need("fixest")
-        as.character(fixest::getFixest_nthreads())
-      } else {
-        "1"
-      }
+      threads = Sys.getenv("OMP_NUM_THREADS"), sorted = paste(sort(c("b", "B", "a", "A")), collapse = "")
     )),
+    fixest_threads = {
+      cc_need("fixest")
+      cc_fault_result(c(threads = fixest::getFixest_nthreads()))
+    },
     global = {
       assign("left_behind", 5, envir = globalenv())
       cc_fault_result(c(one = 1))
@@ -77,7 +75,7 @@ cc_fault <- function(request, frame) {
       cc_fault_result(
         stats::setNames(as.double(values), seq_along(values)),
         texts = c(list(typeof = typeof(values), missing = paste(which(is.na(values)), collapse = ",")),
-          stats::setNames(as.list(levels_), paste0("level", seq_along(levels_)))
+          stats::setNames(as.list(levels_), sprintf("level%d", seq_along(levels_)))
         )
       )
     },
