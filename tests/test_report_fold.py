@@ -276,6 +276,7 @@ def test_the_json_fits_its_schema_and_reads_back_the_same_numbers(report):
 def test_the_schema_refuses_what_a_report_is_not(report, spoil):
     jsonschema = pytest.importorskip("jsonschema")
     data = json.loads(report_json(report))
+    data["cells"] = data["cells"][:2]
     spoil(data)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(json.loads(report_schema())).validate(data)

@@ -7,6 +7,7 @@ as many as it takes to show the first digit that differs. All 17 digits stand in
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 MORE = 3
@@ -103,6 +104,7 @@ def mark(text: str, other: str, differs: bool) -> Shown:
     """
     if not differs:
         return Shown(text)
+    other = re.sub(r"^(−?)\.", r"\g<1>0.", other)
     place = next((i for i, (x, y) in enumerate(zip(text, other, strict=False)) if x != y), min(len(text), len(other)))
     if text and other and (text[0] == MINUS) != (other[0] == MINUS):
         place = 0

@@ -154,8 +154,8 @@ def _title(f: Finding, tables: Sequence[TableRow]) -> str:
     if f.verdict == "unsupported":
         return f"{f.culprit} does not report {_what(f)} in {where}"
     if f.explanations:
-        alike = "" if len({e.title for e in f.explanations}) == 1 else " (alike elsewhere)"
-        return f"{f.explanations[0].title}{alike}: {_what(f)} in {where}, {pairs_name(f.pairs)}"
+        alike = "" if len({c.explanations[0].title for c in f.cells}) == 1 else " (alike elsewhere)"
+        return f"{f.example.explanations[0].title}{alike}: {_what(f)} in {where}, {pairs_name(f.pairs)}"
     if f.verdict in TERM_LEVEL:
         return f"{f.culprit} gives no number for {_what(f)} in {where}: {f.reason}"
     if f.verdict != "unexplained":

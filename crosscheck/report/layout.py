@@ -202,7 +202,11 @@ class Layout:
             std_error = std_error or se
             if value is not None:
                 values[source.source] = value
-        decimals = self._decimals(quantity, printed, cells, values, std_error)
+        beside = printed
+        if quantity in ALWAYS and printed is None:
+            numbers_printed = self.printed(table, column)
+            beside = next((numbers_printed[(term, q)] for q in ALWAYS if (term, q) in numbers_printed), None)
+        decimals = self._decimals(quantity, beside, cells, values, std_error)
         numbers = []
         if printed is not None:
             numbers.append(self._printed_number(table, column, printed, cells, decimals))

@@ -108,7 +108,7 @@ def _finding(f: Finding, report: RunReport) -> list[str]:
     ]
     if f.reason and f.reason not in f.title:
         lines += [escape(f.reason) + ".", ""]
-    for e in f.explanations[:3]:
+    for e in f.example.explanations[:1]:
         lines += _explanation(e)
     return lines
 

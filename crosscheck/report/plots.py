@@ -62,12 +62,14 @@ def panels(layout: Layout, view: TableView) -> tuple[tuple[Panel, ...], int]:
     """
     found = []
     for title, stem, terms in _families([block.term for block in view.terms]):
-        rows = []
+        drawn = []
         for term in terms:
             for column in view.table.columns:
                 points = _points(layout, view.table, column, term)
                 if points:
-                    rows.append(PlotRow(label=_label(stem, term, column, view.table), points=points))
+                    drawn.append((term, column, points))
+        several = len({column.id for _, column, _ in drawn}) > 1
+        rows = [PlotRow(label=_label(stem, term, column, several), points=points) for term, column, points in drawn]
         if 0 < len(rows) <= MAX_ROWS and any(p.low is not None for r in rows for p in r.points):
             found.append(Panel(title=title, rows=tuple(rows)))
     return tuple(found[:MAX_PANELS]), max(0, len(found) - MAX_PANELS)
@@ -90,11 +92,11 @@ def _families(terms: Sequence[str]) -> list[tuple[str, str, list[str]]]:
     return list(out.values())
 
 
-def _label(stem: str, term: str, column: ColumnRow, table: TableRow) -> str:
+def _label(stem: str, term: str, column: ColumnRow, several: bool) -> str:
     if not stem:
         return column_label(column.id)
-    level = term[len(stem) :].lstrip(":=")
-    return level if len(table.columns) == 1 else f"{level} {column_label(column.id)}"
+    level = term[len(stem) :].lstrip(":=").replace("-", MINUS)
+    return f"{level} {column_label(column.id)}" if several else level
 
 
 def _points(layout: Layout, table: TableRow, column: ColumnRow, term: str) -> tuple[Point, ...]:
@@ -215,7 +217,7 @@ def _tooltip(p: Point) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> Markup:
-    short = text if len(text) <= 19 else text[:18] + "…"
+    short = text if len(text) <= 17 else text[:16] + "…"
     title = Markup("<title>{}</title>").format(text) if short != text else Markup("")
     return Markup('<text x="{}" y="{}" text-anchor="{}">{}{}</text>').format(
         f"{x:.1f}", f"{y:.1f}", anchor, title, escape(short)
