@@ -168,16 +168,11 @@ def main(argv: list[str] | None = None) -> None:
     except CrosscheckError as error:
         _say(error)
         code = error.exit_code
-    except click.exceptions.Abort:
-        click.echo("crosscheck: interrupted", err=True)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("crosscheck: interrupted; the run file is incomplete, what was fitted is cached: run again", err=True)
         code = 2
     except click.ClickException as error:
         error.show(file=sys.stderr)
-        code = 2
-    except KeyboardInterrupt:
-        click.echo(
-            "crosscheck: interrupted; the run file is incomplete, what was fitted is cached: run again", err=True
-        )
         code = 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from crosscheck.conventions import critical, p_of, stars_of
+from crosscheck.published import PublishedNumber
 from crosscheck.results import COEF_QUANTITIES, COUNTS, STAT_QUANTITIES, CoefRow, EstimationResult
 from crosscheck.verdict import Severity, Verdict, worse
 from crosscheck.wald import DERIVED
@@ -36,20 +37,6 @@ class Tolerance:
     rtol: float
     stol: float = 0.0
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Printed:
-    """A printed number as the interval of all numbers that round to it; ``text`` keeps its zeros."""
-
-    term: str
-    quantity: str
-    text: str
-    value: float | None
-    low: float
-    high: float
-    decimals: int | None
-    line: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +171,7 @@ def compare(reference: EstimationResult, candidate: EstimationResult, context: C
 
 
 def compare_printed(
-    printed: Iterable[Printed], candidate: EstimationResult, context: Context, *, source: str = "published"
+    printed: Iterable[PublishedNumber], candidate: EstimationResult, context: Context, *, source: str = "published"
 ) -> list[Cell]:
     """Compare printed numbers with a computed result: does the unrounded number fall in the printed interval?"""
     base = _base(source, candidate.engine, context)
@@ -217,7 +204,7 @@ def compare_printed(
     return cells
 
 
-def _printed_without_value(cell: Cell, number: Printed, candidate: EstimationResult) -> Cell:
+def _printed_without_value(cell: Cell, number: PublishedNumber, candidate: EstimationResult) -> Cell:
     """Tell apart what an engine never reports from a coefficient that it should have and has not."""
     row = candidate.coef(number.term)
     unreported = number.quantity in STAT_QUANTITIES or DERIVED.match(number.term) is not None
@@ -230,7 +217,7 @@ def _printed_without_value(cell: Cell, number: Printed, candidate: EstimationRes
     return replace(cell, verdict="missing_candidate", severity="structural", reason=reason)
 
 
-def inside(value: float, number: Printed) -> bool:
+def inside(value: float, number: PublishedNumber) -> bool:
     """Say whether a number rounds to what is printed; both ways of rounding a half are allowed."""
     slack = EDGE * max(abs(number.low), abs(number.high))
     return number.low - slack <= value <= number.high + slack
@@ -469,7 +456,9 @@ def _p(row: CoefRow) -> float | None:
     return p_of(row.estimate / row.std_error, math.inf if row.df is None else row.df)
 
 
-def _judge_stars(number: Printed, candidate: EstimationResult, base: Mapping[str, Any], context: Context) -> Cell:
+def _judge_stars(
+    number: PublishedNumber, candidate: EstimationResult, base: Mapping[str, Any], context: Context
+) -> Cell:
     row = candidate.coef(number.term)
     cell = _cell(base, number.term, "stars", number.text, None, "exact", "none", printed=number.text)
     p = _p(row) if row is not None else None

@@ -7,7 +7,8 @@ from collections import Counter
 from dataclasses import replace
 
 from crosscheck.canon import dumps
-from crosscheck.compare import Context, Printed, compare, compare_printed, inference
+from crosscheck.compare import Context, compare, compare_printed, inference
+from crosscheck.published import PublishedNumber
 from crosscheck.results import CoefRow, Condition, Conventions, EstimationResult, FitStats, failed
 
 LEGEND = {"***": 0.01, "**": 0.05, "*": 0.10}
@@ -90,10 +91,12 @@ def printed_numbers(column, extra=()):
         half = 0.5 * 10.0**-decimals
         value = float(text)
         out.append(
-            Printed(
+            PublishedNumber(
+                table="t",
+                column="1",
                 term=term,
                 quantity=quantity,
-                text=text,
+                printed=text,
                 value=value,
                 low=value - half,
                 high=value + half,
@@ -116,7 +119,18 @@ def _printed(terms, nobs, r2):
     for line, (term, quantity, text) in enumerate([*_texts(terms), ("", "nobs", str(nobs)), ("", "adj_r2", r2)], 2):
         if quantity == "stars":
             numbers.append(
-                Printed(term=term, quantity=quantity, text=text, value=None, low=0, high=0, decimals=None, line=line)
+                PublishedNumber(
+                    table="t",
+                    column="1",
+                    term=term,
+                    quantity=quantity,
+                    printed=text,
+                    value=None,
+                    low=0,
+                    high=0,
+                    decimals=None,
+                    line=line,
+                )
             )
             continue
         decimals = len(text.partition(".")[2])
@@ -124,10 +138,12 @@ def _printed(terms, nobs, r2):
         if quantity == "nobs":
             half = 0.0
         numbers.append(
-            Printed(
+            PublishedNumber(
+                table="t",
+                column="1",
                 term=term,
                 quantity=quantity,
-                text=text,
+                printed=text,
                 value=value,
                 low=value - half,
                 high=value + half,

@@ -13,7 +13,6 @@ from scipy import stats
 
 from crosscheck.compare import (
     Context,
-    Printed,
     Tolerance,
     compare,
     compare_printed,
@@ -22,6 +21,7 @@ from crosscheck.compare import (
     lre,
 )
 from crosscheck.conventions import critical, p_of, stars_of
+from crosscheck.published import PublishedNumber
 from crosscheck.results import CoefRow, EstimationResult, Extra, FitStats, failed
 from crosscheck.verdict import AGREE, NOT_COMPARED
 
@@ -215,7 +215,17 @@ def test_extras_are_compared_like_every_other_number():
 
 
 def printed(term, quantity, text, low, high, value=None, decimals=4):
-    return Printed(term=term, quantity=quantity, text=text, value=value, low=low, high=high, decimals=decimals)
+    return PublishedNumber(
+        table="t",
+        column="1",
+        term=term,
+        quantity=quantity,
+        printed=text,
+        value=value,
+        low=low,
+        high=high,
+        decimals=decimals,
+    )
 
 
 def test_printed_numbers_are_intervals():

@@ -215,7 +215,7 @@ def test_interrupting_leaves_a_plainly_incomplete_run_and_keeps_the_earlier_one(
     time.sleep(3)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == 2
+    assert process.returncode == 2, errors
     assert "Traceback" not in errors
     assert "incomplete" in errors
     assert not is_complete(out / RUN_FILE)

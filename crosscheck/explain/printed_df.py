@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from crosscheck.compare import Printed, inference, inside
+from crosscheck.compare import inference, inside
 from crosscheck.explain.model import Explanation
+from crosscheck.published import PublishedNumber
 from crosscheck.results import EstimationResult
 from crosscheck.wald import PREFIXES, joint_test, members, own_df
 
@@ -14,13 +15,13 @@ DIGITS = 15.0
 
 
 def explain_printed_df(
-    number: Printed, result: EstimationResult, others: Iterable[EstimationResult], level: float
+    number: PublishedNumber, result: EstimationResult, others: Iterable[EstimationResult], level: float
 ) -> tuple[Explanation, ...]:
     """Replay a printed statistic, p-value or bound with the degrees of freedom that the other engines use.
 
     Parameters
     ----------
-    number : Printed
+    number : PublishedNumber
         A printed number that ``result`` misses.
     result : EstimationResult
     others : iterable of EstimationResult
@@ -56,7 +57,7 @@ def explain_printed_df(
 
 
 def _replay(
-    number: Printed, result: EstimationResult, chosen: tuple[str, ...], df: float, level: float
+    number: PublishedNumber, result: EstimationResult, chosen: tuple[str, ...], df: float, level: float
 ) -> float | None:
     if number.term.startswith(PREFIXES):
         tested = joint_test(result, chosen, chi2=number.term.startswith("chi2:"), df=df)
