@@ -64,6 +64,8 @@ def sample_of(request: FitRequest, formula: Formula, frame: Frame) -> Sample:
     used = sample.take(matrix.rows)
     unit: Codes | None = None
     time: Codes | None = None
+    if request.vcov.type in ("NW", "DK") and request.time is not None:
+        time = squeezed(codes_of(used, (request.time,)))  # usable_rows left out rows without a period
     if panel:
         unit, time = (squeezed(codes_of(used, (name,))) for name in ids)
         if np.unique(np.column_stack([unit, time]), axis=0).shape[0] < used.nrows:

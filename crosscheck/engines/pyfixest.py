@@ -47,7 +47,7 @@ COLLIN_TOL = 1e-9
 IWLS_TOL = 1e-14
 IWLS_MAXITER = 200
 SOLVER = "scipy.linalg.solve"
-NO_FACTOR = ("HC2", "HC3", "CRV3")
+NO_FACTOR = ("HC2", "HC3")
 
 
 @dataclass
@@ -67,10 +67,12 @@ def _refusal(request: FitRequest, formula: Formula) -> Support:
         return Support("notyet", f"pyfixest refuses {vcov} with fixed effects")
     if vcov in NO_FACTOR and iv:
         return Support("notyet", f"pyfixest refuses {vcov} after instruments")
+    if vcov == "CRV3":
+        return Support(
+            "notyet", "pyfixest multiplies the sum of CRV3 by its ssc() factors and leaves its (G - 1) / G out"
+        )
     if vcov in ("HC2", "HC3") and request.estimator == "fepois":
         return Support("notimpl", f"{vcov} after Poisson is not wrapped: pyfixest's leverages there are untested")
-    if vcov == "CRV3" and len(request.vcov.cluster) > 1:
-        return Support("notimpl", "two-way CRV3 is not wrapped: packages do not agree on what it is")
     if vcov in ("NW", "DK"):
         if request.time is None:
             return Support("notimpl", f"{vcov} needs the study's time column; [data] names none")

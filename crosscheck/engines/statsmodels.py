@@ -1,0 +1,343 @@
+"""What does statsmodels say? OLS and WLS, Poisson and logit, with fixed effects as dummies.
+
+statsmodels counts every column, so ``k_fixef = "full"`` is what it has; ``nonnested`` is the same where no effect is
+nested in the clusters. Its corrections are all or nothing: ``k_adj`` and ``g_adj`` together, or neither.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crosscheck.conventions import SmallSample, g_factor
+from crosscheck.engines import _statsmodels_code
+from crosscheck.engines._sample import Sample, counts_of, sample_of
+from crosscheck.engines._shared import (
+    Recording,
+    coef_rows,
+    finite,
+    lag_of,
+    matrix_rows,
+    recording,
+    require_df,
+    require_no_gaps,
+    wanted,
+)
+from crosscheck.engines.base import YES, Support
+from crosscheck.errors import DataError, Unsupported
+from crosscheck.formula import INTERCEPT, Formula, functions, parse
+from crosscheck.results import Conventions, EstimationResult, FitStats
+
+if TYPE_CHECKING:
+    from crosscheck.frame import Frame
+    from crosscheck.spec import FitRequest
+
+MAX_DUMMIES = 2000
+MAX_CELLS = 20_000_000
+GLM_TOL = 1e-14
+GLM_MAXITER = 200
+RTOL = 1e-12
+COUNTING = ("iid", "HC1", "CRV1", "NW", "DK")
+
+
+def _refusal(request: FitRequest, formula: Formula) -> Support:
+    """Say what of a request statsmodels or this wrapper cannot do, whatever the data."""
+    glm = request.estimator != "feols"
+    vcov, ssc = request.vcov.canonical, request.ssc
+    if formula.iv is not None:
+        return Support("notimpl", "instruments are not wrapped for statsmodels")
+    if "sunab" in functions(formula):
+        return Support("notimpl", "sunab() is not wrapped for statsmodels")
+    if request.weights is not None and request.weights.type == "frequency":
+        return Support("notimpl", "frequency weights are not wrapped for statsmodels")
+    if glm:
+        refusal = _glm_refusal(request)
+        if refusal is not None:
+            return refusal
+    elif vcov == "iid" and not ssc.k_adj:
+        return Support("notyet", "statsmodels divides SSR by N - K; k_adj = false asks for N - 1")
+    if vcov == "CRV1" and ssc.k_adj != ssc.g_adj:
+        return Support("notyet", "statsmodels has both factors, G / (G - 1) (N - 1) / (N - K), or none")
+    if len(request.vcov.cluster) > 1:
+        if vcov == "CRV3":
+            return Support("notyet", "statsmodels has one-way CRV3 only")
+        if ssc.g_adj and ssc.g_df == "min":
+            return Support("notyet", 'statsmodels gives each dimension its own G / (G - 1): g_df = "conventional"')
+    if formula.fixed_effects and ssc.k_adj and ssc.k_fixef == "none" and vcov in COUNTING:
+        return Support("notyet", 'statsmodels counts every dummy: k_fixef = "full"')
+    if vcov in ("NW", "DK"):
+        return _serial_refusal(request)
+    return YES
+
+
+def _glm_refusal(request: FitRequest) -> Support | None:
+    vcov, ssc = request.vcov.canonical, request.ssc
+    if request.estimator == "feglm" and request.options.get("family") != "logit":
+        return Support("notimpl", f"family {request.options.get('family')!r} is not wrapped for statsmodels")
+    if vcov in ("HC2", "HC3", "CRV3"):
+        return Support("notyet", f"statsmodels' GLM has no {vcov}")
+    if vcov in ("NW", "DK"):
+        return Support("notimpl", f"{vcov} after GLM is not wrapped for statsmodels")
+    if vcov in ("iid", "HC1") and ssc.k_adj:
+        asked = "(N - 1) / (N - K)" if vcov == "iid" else "N / (N - K)"
+        return Support("notyet", f"statsmodels' GLM has no {asked} for {vcov} (its HC1 is HC0); set k_adj = false")
+    return None
+
+
+def _serial_refusal(request: FitRequest) -> Support:
+    vcov, ssc = request.vcov.canonical, request.ssc
+    if request.time is None:
+        return Support("notimpl", f"{vcov} needs the study's time column; [data] names none")
+    if ssc.k_adj != ssc.g_adj:
+        return Support("notyet", f"statsmodels has both factors for {vcov} or none")
+    if vcov == "NW":
+        if request.unit is None and request.vcov.lag is None:
+            return Support("notyet", "statsmodels has no automatic lag; set vcov.lag")
+        if request.unit is not None and ssc.g_adj:
+            return Support("notyet", "statsmodels corrects by the number of units, not of periods; g_adj = false")
+    elif request.unit is None:
+        return Support("notimpl", "DK needs the study's unit; [data] names none")
+    return YES
+
+
+class Statsmodels:
+    """statsmodels as an engine."""
+
+    id = "statsmodels"
+    language: Literal["python"] = "python"
+    packages = ("statsmodels",)
+
+    def supports(self, request: FitRequest) -> Support:
+        """Say whether statsmodels gives exactly what is asked, as far as that does not hang on the data."""
+        if request.estimator not in ("feols", "fepois", "feglm"):
+            lacking = {"sunab": "notimpl", "att_gt": "notyet", "re": "notimpl", "between": "notyet"}
+            reach: Any = lacking[request.estimator]
+            return Support(reach, f"{request.estimator} is not wrapped for statsmodels")
+        return _refusal(request, parse(request.formula))
+
+    def fit(self, request: FitRequest, frame: Frame) -> EstimationResult:
+        """Estimate with statsmodels.
+
+        Raises
+        ------
+        Unsupported
+            Where it would count parameters otherwise than asked, needs too many dummies, or the design is collinear.
+        DataError
+            Where the sample is empty or saturated, or the iterations do not converge.
+        """
+        formula = parse(request.formula, columns=frame.names)
+        refusal = _refusal(request, formula)
+        if not refusal:
+            raise Unsupported(f"{refusal.reason} ({refusal.reach})")
+        sample = sample_of(request, formula, frame)
+        return _answer(self.id, request, sample, formula)
+
+    def code(self, request: FitRequest, data_path: str) -> str:
+        """Return Python that reproduces the fit by hand."""
+        return _statsmodels_code.write(request, data_path)
+
+
+def _design(sample: Sample, formula: Formula) -> NDArray[np.float64]:
+    """Return regressors, then a constant and dummies where there are fixed effects, shape (n, K)."""
+    dummies = sum(size - 1 for size in sample.sizes)
+    columns = len(sample.matrix.names) + dummies + bool(sample.sizes)
+    require_df(sample.n, columns)
+    if dummies > MAX_DUMMIES or sample.n * columns > MAX_CELLS:
+        raise Unsupported(
+            f"statsmodels would need {dummies} dummies on {sample.n} rows; crosscheck builds at most {MAX_DUMMIES}, "
+            f"and {MAX_CELLS:,} numbers (never)"
+        )
+    blocks = [sample.matrix.X]
+    if sample.sizes:
+        blocks.append(np.ones((sample.n, 1)))
+    for codes, size in zip(sample.effects.values(), sample.sizes, strict=True):
+        equal: NDArray[np.bool_] = codes[:, None] == np.arange(1, size)
+        blocks.append(equal.astype(np.float64))
+    design = np.hstack(blocks)
+    scaled = design / np.sqrt((design**2).sum(axis=0))
+    rank = int(np.linalg.matrix_rank(scaled)) if np.isfinite(scaled).all() else 0
+    if rank < columns:
+        effects = f" and the dummies of {len(formula.fixed_effects)} fixed effects" if formula.fixed_effects else ""
+        raise Unsupported(
+            f"the regressors{effects} are collinear (rank {rank} of {columns}); statsmodels drops none and would "
+            "spread their coefficients (notyet)"
+        )
+    return design
+
+
+def _given(
+    request: FitRequest, corrected: bool, n: float, k: int, clusters: tuple[int, ...], periods: int
+) -> list[float]:
+    """Return the factor of statsmodels on each term of the unadjusted covariance."""
+    vcov, linear = request.vcov.canonical, request.estimator == "feols"
+    if vcov in ("HC2", "HC3", "CRV3"):
+        return [1.0] * max(len(clusters), 1)
+    if vcov == "iid":
+        return [(n - 1) / (n - k) if linear else 1.0]
+    if not corrected:
+        return [1.0] * max(len(clusters), 1)
+    if vcov == "HC1":
+        return [n / (n - k) if linear else math.nan]
+    if vcov == "CRV1":
+        return [g_factor(g) * (n - 1) / (n - k) for g in clusters]
+    if vcov == "DK":
+        return [g_factor(periods) * (n - 1) / (n - k)]
+    return [n / (n - k) if request.unit is None else math.nan]
+
+
+def _correction(request: FitRequest, sample: Sample, asked: SmallSample, k: int, clusters: tuple[int, ...]) -> bool:
+    """Say whether statsmodels' correction is what the request asks for.
+
+    Raises
+    ------
+    Unsupported
+        Where neither with nor without it.
+    """
+    factors = [asked.k_factor * g for g in asked.g_factors]
+    periods = _periods(sample)
+    for corrected in (True, False):
+        given = _given(request, corrected, float(sample.n), k, clusters, periods)
+        if len(given) == len(factors) and np.allclose(given, factors, rtol=RTOL, atol=0):
+            return corrected
+    raise Unsupported(
+        f"statsmodels counts K = {k}, every dummy; k_fixef = {request.ssc.k_fixef!r} counts {asked.k:g} (notyet)"
+    )
+
+
+def _periods(sample: Sample) -> int:
+    return 0 if sample.time is None else int(sample.time.max()) + 1
+
+
+def _covariance(request: FitRequest, sample: Sample, corrected: bool, order: NDArray[Any]) -> dict[str, Any]:
+    """Return the arguments of ``fit`` that choose the covariance; rows are in ``order``."""
+    vcov = request.vcov.canonical
+    clustered_df = request.ssc.t_df == "min"
+    if vcov == "iid":
+        return {"cov_type": "nonrobust"}
+    if vcov == "HC1":
+        return {"cov_type": "HC1" if corrected else "HC0"}
+    if vcov in ("HC2", "HC3"):
+        return {"cov_type": vcov}
+    if vcov in ("CRV1", "CRV3"):
+        groups = np.column_stack(list(sample.clusters.values()))[order]
+        words: dict[str, Any] = {
+            "groups": groups[:, 0] if groups.shape[1] == 1 else groups,
+            "use_correction": corrected if vcov == "CRV1" else True,
+            "df_correction": clustered_df,
+        }
+        return {"cov_type": "cluster" if vcov == "CRV1" else "cluster-crv3", "cov_kwds": words}
+    assert sample.time is not None
+    lag = lag_of(request, _periods(sample))
+    words = {"maxlags": lag, "kernel": "bartlett", "df_correction": False}
+    if vcov == "DK":
+        words |= {"time": sample.time[order], "use_correction": "cluster" if corrected else False}
+        return {"cov_type": "hac-groupsum", "cov_kwds": words}
+    if sample.unit is None:
+        return {"cov_type": "HAC", "cov_kwds": {"maxlags": lag, "kernel": "bartlett", "use_correction": corrected}}
+    if lag > 0:
+        require_no_gaps(sample.unit, sample.time, "statsmodels")
+    return {"cov_type": "hac-panel", "cov_kwds": words | {"groups": sample.unit[order], "use_correction": False}}
+
+
+def _order(request: FitRequest, sample: Sample) -> NDArray[Any]:
+    """Return the order of rows that a covariance needs: by time within units for Newey-West, as they are otherwise."""
+    if request.vcov.canonical != "NW":
+        return np.arange(sample.n)
+    assert sample.time is not None
+    if sample.unit is None:
+        if _periods(sample) < sample.n:
+            raise DataError("Newey-West on one time series needs one row for each period")
+        return np.argsort(sample.time, kind="stable")
+    return np.lexsort((sample.time, sample.unit))
+
+
+def _run(request: FitRequest, sample: Sample, design: NDArray[np.float64], corrected: bool) -> tuple[Any, Recording]:
+    import statsmodels.api as sm
+
+    order = _order(request, sample)
+    y, x = sample.matrix.y[order], design[order]
+    weights = None if sample.weights is None else sample.weights[order]
+    covariance = _covariance(request, sample, corrected, order)
+    with recording() as made:
+        try:
+            if request.estimator == "feols":
+                model = sm.OLS(y, x) if weights is None else sm.WLS(y, x, weights=weights)
+                result = model.fit(method="pinv", use_t=True, **covariance)
+            else:
+                family = sm.families.Poisson() if request.estimator == "fepois" else sm.families.Binomial()
+                result = sm.GLM(y, x, family=family, var_weights=weights).fit(
+                    method="IRLS",
+                    tol=GLM_TOL,
+                    maxiter=GLM_MAXITER,
+                    tol_criterion="params",
+                    scale=1.0,
+                    use_t=False,
+                    **covariance,
+                )
+            np.asarray(result.cov_params())
+        except (ValueError, np.linalg.LinAlgError) as error:
+            text = " ".join(str(error).split())
+            if "rank-deficient" in text:
+                raise Unsupported(f"statsmodels: {text} (notyet)") from error
+            raise DataError(f"statsmodels cannot fit this model: {text}") from error
+    if request.estimator != "feols" and not result.converged:
+        raise DataError(f"statsmodels' iterations did not converge to {GLM_TOL:g} in {GLM_MAXITER} steps")
+    return result, made
+
+
+def _answer(engine: str, request: FitRequest, sample: Sample, formula: Formula) -> EstimationResult:
+    design = _design(sample, formula)
+    terms, columns = sample.matrix.names, design.shape[1]
+    shown = len(terms)
+    counts = counts_of(request, sample, float(sample.n), shown)
+    asked = wanted(request, counts)
+    corrected = _correction(request, sample, asked, columns, counts.n_clusters)
+    result, recorded = _run(request, sample, design, corrected)
+    linear = request.estimator == "feols"
+    df = float(getattr(result, "df_resid_inference", result.df_resid)) if linear else math.inf
+    notes = []
+    if linear and df != asked.df_t:
+        notes.append(f"t distribution with {df:g} degrees of freedom; the request asks for {asked.df_t:g}")
+    interval = np.asarray(result.conf_int(alpha=1 - request.conf_level))[:shown]
+    centred = INTERCEPT in terms or bool(sample.effects)
+    return EstimationResult(
+        engine=engine,
+        coefs=coef_rows(
+            terms,
+            result.params[:shown],
+            result.bse[:shown],
+            result.tvalues[:shown],
+            result.pvalues[:shown],
+            interval[:, 0],
+            interval[:, 1],
+            df,
+        ),
+        stats=FitStats(
+            nobs=float(result.nobs),
+            r2=finite(result.rsquared) if linear and centred else None,
+            adj_r2=finite(result.rsquared_adj) if linear and centred else None,
+            df_resid=float(result.df_resid),
+        ),
+        conventions=Conventions(
+            vcov=request.vcov.canonical,
+            cluster=request.vcov.cluster,
+            k=float(columns),
+            k_fixef=request.ssc.k_fixef,
+            ssc_factor=finite(asked.factor),
+            n_clusters=tuple(int(c.max()) + 1 for c in sample.clusters.values()),
+            distribution="t" if linear else "normal",
+            df_t=df,
+            singletons_dropped=0,
+            rows_dropped=sample.rows_dropped,
+            notes=tuple(notes),
+        ),
+        vcov=matrix_rows(np.asarray(result.cov_params())[:shown, :shown]),
+        conditions=recorded.conditions,
+        seconds=recorded.seconds,
+    )
+
+
+ENGINE = Statsmodels()
