@@ -2,8 +2,8 @@
 
     python benchmarks/placebo.py [--draws 1000] [--loop 60] [--million]
 
-Prints microseconds of CPU a draw for both (coefficient and CRV1 standard error), the ratio, and the digits of agreement on the
-draws that the loop repeats. ``--million`` also runs a million draws and prints its peak of memory.
+Prints microseconds of CPU a draw for both (coefficient and CRV1 standard error), the ratio, and the digits of agreement
+on the draws that the loop repeats. ``--million`` also runs a million draws and prints its peak of memory.
 """
 
 # ruff: noqa: E402 (threads are set before numpy is imported)
