@@ -18,6 +18,7 @@ from crosscheck import __version__
 from crosscheck.errors import CrosscheckError
 
 if TYPE_CHECKING:
+    from crosscheck.plan import Transport
     from crosscheck.verdict import Severity
 
 FORMATS = click.Choice(["text", "json", "markdown"])
@@ -66,7 +67,7 @@ def run(
     out: Path | None,
     tables: tuple[str, ...],
     engines_: tuple[str, ...],
-    transport: str,
+    transport: Transport,
     fail_on: Severity,
     require: tuple[str, ...],
     timeout: float,

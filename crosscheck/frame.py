@@ -58,7 +58,7 @@ class Column:
     def missing(self) -> NDArray[np.bool_]:
         """Mask of missing values, shape (n,)."""
         if self.values.dtype.kind == "f":
-            return np.isnan(self.values)
+            return np.asarray(np.isnan(self.values))
         if self.kind == "category":
             return np.asarray(self.values == -1)
         if self.kind == "integer":
@@ -206,7 +206,7 @@ class Frame:
         data: dict[str, Any] = {}
         for c in self.columns:
             if c.kind == "category":
-                data[c.name] = pd.Categorical.from_codes(c.values.tolist(), categories=list(c.levels))
+                data[c.name] = pd.Categorical.from_codes(c.values.tolist(), dtype=pd.CategoricalDtype(list(c.levels)))
             elif c.kind == "date":
                 days = c.values.astype("datetime64[D]").astype("datetime64[s]")
                 days[c.missing] = np.datetime64("NaT")

@@ -140,7 +140,11 @@ class Reachability:
         return self._known[engine_id]
 
     def _python_info(self, engine: engines.Engine) -> EngineInfo:
-        base = {"id": engine.id, "language": "python", "package": engine.packages[0] if engine.packages else engine.id}
+        base: dict[str, Any] = {
+            "id": engine.id,
+            "language": "python",
+            "package": engine.packages[0] if engine.packages else engine.id,
+        }
         environment = dict(python_environment())
         for name in engine.packages:
             try:
@@ -152,7 +156,7 @@ class Reachability:
         return EngineInfo(**base, version=version, environment=tuple(sorted(environment.items())))
 
     def _r_info(self, engine: engines.Engine) -> EngineInfo:
-        base = {"id": engine.id, "language": "r", "package": engine.packages[0]}
+        base: dict[str, Any] = {"id": engine.id, "language": "r", "package": engine.packages[0]}
         if self.transport == "recorded":
             return EngineInfo(**base, transport="missing", reason="R is not used: --transport recorded")
         if not self.r:

@@ -23,7 +23,7 @@ from crosscheck.study import Study, load_study
 from crosscheck.verdict import EXIT_AGREES, EXIT_BAD_INPUT, EXIT_DISCREPANCY, EXIT_NOTHING, Severity
 
 if TYPE_CHECKING:
-    from crosscheck.report.data import RunReport
+    from crosscheck.report import RunReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
