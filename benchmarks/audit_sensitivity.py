@@ -26,9 +26,13 @@ STUDIES = Path(__file__).resolve().parent.parent / "fixtures" / "studies"
 
 
 def jointly_constrained(paper: Paper) -> frozenset[str]:
-    """Tokens of columns that the mediation algebra ties together."""
-    keys = {c.key for m in paper.mediations() for c in (m.total, m.path, m.direct)}
-    return frozenset(t.id for c in paper.columns if c.key in keys for t in c.tokens.values())
+    """Tokens that the mediation algebra ties together: shared terms, mediators, fit statistics of those columns."""
+    out = set()
+    for m in paper.mediations():
+        shared = set(m.total.printed_terms) & set(m.path.printed_terms) & set(m.direct.printed_terms)
+        for column in (m.total, m.path, m.direct):
+            out |= {t.id for t in column.tokens.values() if t.term in shared or t.term in ("", m.mediator)}
+    return frozenset(out)
 
 
 def grunfeld_paper() -> tuple[tuple[Row, ...], Facts]:

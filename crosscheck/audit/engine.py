@@ -17,7 +17,8 @@ from crosscheck.audit.tokens import rows_of, tokens_of
 Family = Callable[[Paper], tuple[Check, ...]]
 
 FAMILY_FUNCTIONS: tuple[Family, ...] = (
-    descriptives.precision, descriptives.grim, descriptives.debit, descriptives.bounds, descriptives.observations,
+    descriptives.precision, descriptives.domains, descriptives.grim,
+    descriptives.debit, descriptives.bounds, descriptives.observations,
     descriptives.treated_share, fit.adj_r2_k, fit.increments, fit.nested_r2, fit.omitted_bound, fit.subsamples,
     stars.stars, stars.law_discrimination, stars.printed_tests, constant.bivariate, constant.through_means,
     constant.dummy_constant, constant.cell_means, variance.twfe_se, variance.common_vif, variance.se_ratio,

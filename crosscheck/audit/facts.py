@@ -56,7 +56,8 @@ class Treatment(_Model):
     """A treatment that is switched on at one of ``starts`` and stays on.
 
     ``treated`` is the number of treated units, where the paper says it; ``world`` what is known from outside the
-    paper (with ``world_source``), used only in findings that are marked as conditional on it.
+    paper (with ``world_source``), used only in findings that are marked as conditional on it; ``note`` a sentence to
+    show beside the number of treated units.
     """
 
     term: str
@@ -64,6 +65,7 @@ class Treatment(_Model):
     treated: int | None = None
     world: int | None = None
     world_source: str = ""
+    note: str = ""
 
 
 class Sample(_Model):

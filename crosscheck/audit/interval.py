@@ -76,16 +76,22 @@ class Interval:
         return Interval(-self.hi, -self.lo)
 
     def __abs__(self) -> Interval:
+        if self.empty:
+            return EMPTY
         return Interval(self.mig, self.mag)
 
     def __add__(self, other: Number) -> Interval:
         o = as_interval(other)
+        if self.empty or o.empty:
+            return EMPTY
         return Interval(down(self.lo + o.lo), up(self.hi + o.hi))
 
     __radd__ = __add__
 
     def __sub__(self, other: Number) -> Interval:
         o = as_interval(other)
+        if self.empty or o.empty:
+            return EMPTY
         return Interval(down(self.lo - o.hi), up(self.hi - o.lo))
 
     def __rsub__(self, other: Number) -> Interval:
@@ -93,6 +99,8 @@ class Interval:
 
     def __mul__(self, other: Number) -> Interval:
         o = as_interval(other)
+        if self.empty or o.empty:
+            return EMPTY
         ends = (_times(self.lo, o.lo), _times(self.lo, o.hi), _times(self.hi, o.lo), _times(self.hi, o.hi))
         return Interval(down(min(ends)), up(max(ends)))
 
@@ -100,6 +108,8 @@ class Interval:
 
     def __truediv__(self, other: Number) -> Interval:
         o = as_interval(other)
+        if self.empty or o.empty:
+            return EMPTY
         if o.lo <= 0.0 <= o.hi:
             return _divide_through_zero(self, o)
         return self * Interval(down(1.0 / o.hi), up(1.0 / o.lo))
@@ -109,7 +119,12 @@ class Interval:
 
     def square(self) -> Interval:
         """Return the square (tighter than the product with itself)."""
+        if self.empty:
+            return EMPTY
         return Interval(max(0.0, down(self.mig * self.mig)), up(self.mag * self.mag))
+
+
+EMPTY = Interval(INF, -INF)
 
 
 def _times(a: float, b: float) -> float:
@@ -150,8 +165,8 @@ def root(x: float) -> float: ...
 def root(x: Number) -> Number:
     """Return the square root; the negative part of an interval is cut off (empty where nothing is left)."""
     if isinstance(x, Interval):
-        if x.hi < 0.0:
-            return Interval(1.0, 0.0)
+        if x.empty or x.hi < 0.0:
+            return EMPTY
         return Interval(max(0.0, down(math.sqrt(max(0.0, x.lo)))), up(math.sqrt(x.hi)))
     return math.sqrt(x)
 

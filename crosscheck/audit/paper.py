@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from crosscheck.audit.facts import Claims, Column, Facts, Legend, Sample
 from crosscheck.audit.formulas import ssd_staggered
 from crosscheck.audit.interval import Interval, integers
-from crosscheck.audit.tokens import Fingerprint, Token, token_id
+from crosscheck.audit.tokens import Fingerprint, Token, heading, token_id
 from crosscheck.errors import PublishedError, nearest
 
 MAX_SPLITS = 5000
@@ -36,7 +36,7 @@ class ColumnView:
     @property
     def name(self) -> str:
         """As a reader says it."""
-        return f"{self.facts.table} ({self.facts.id})"
+        return f"{heading(self.facts.table)} ({self.facts.id})"
 
     def get(self, term: str, quantity: str) -> Token | None:
         """Return a token of the column, if printed."""

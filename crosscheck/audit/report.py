@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from crosscheck.audit.checks import CATEGORIES, CATEGORY_TITLES, FAMILIES, Check
-from crosscheck.audit.tokens import Token
+from crosscheck.audit.tokens import Token, heading
 
 if TYPE_CHECKING:
     from crosscheck.audit.api import AuditReport
@@ -123,6 +123,7 @@ def render(report: AuditReport, template: str) -> str:
         autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
+    env.filters["heading"] = heading
     env.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     tokens = list(report.paper.tokens.values())
     by_id: dict[str, Check] = {c.id: c for c in report.checks}

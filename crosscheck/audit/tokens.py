@@ -29,6 +29,18 @@ GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?\Z")
 MIN_PADDED_DIGITS = 6
 
 
+WORDS = {
+    "estimate": "estimate", "std_error": "the SE", "stars": "the stars", "nobs": "N", "r2": "R2",
+    "adj_r2": "adjusted R2", "r2_within": "within R2", "mean": "the mean", "std_dev": "the SD", "min": "the minimum",
+    "max": "the maximum", "p_value": "the p-value", "statistic": "the t",
+}  # fmt: skip
+
+
+def heading(table: str) -> str:
+    """Spell ``table3`` as a reader would: Table 3."""
+    return re.sub(r"\A(table|figure)[ _]?(?=\d)", lambda m: f"{m[1].capitalize()} ", table)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
     """One printed number and what it can stand for.
@@ -66,8 +78,8 @@ class Token:
     @property
     def place(self) -> str:
         """Where a reader finds it."""
-        what = f"{self.term} {self.quantity}".strip().replace("_", " ")
-        return f"{self.table} ({self.column}) {what}"
+        what = self.term if self.quantity == "estimate" else f"{WORDS[self.quantity]} of {self.term}"
+        return f"{what if self.term else WORDS[self.quantity]} in {heading(self.table)} ({self.column})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,25 @@ def precision(paper: Paper) -> tuple[Check, ...]:
     return tuple(out)
 
 
+def domains(paper: Paper) -> tuple[Check, ...]:
+    """Ask whether any number is outside what its quantity can be (family 8).
+
+    An R2 or p-value above 1, a negative R2, SD, SE or count. Assumes an overall R2 with a constant. No false positives.
+    """
+    out = []
+    for token in paper.tokens.values():
+        wrong = token.interval.empty or (token.quantity == "nobs" and token.value < 1)
+        if wrong:
+            out.append(
+                Check(
+                    id=f"8:{token.id}:domain", family=8, kind="bound", tokens=(token.id,), verdict="inconsistent",
+                    formula=f"{token.printed} is outside the range of its quantity", interval=None, strength="proof",
+                    statement=f"{token.place} is {token.printed}, which no such number can be.", rank=9,
+                )
+            )  # fmt: skip
+    return tuple(out)
+
+
 def grim(paper: Paper) -> tuple[Check, ...]:
     """Ask whether a mean of integers can be a fraction with the printed N (family 6; Brown and Heathers 2017).
 
@@ -280,6 +299,7 @@ def treated_share(paper: Paper) -> tuple[Check, ...]:
                 f" The policy covers {treatment.world} ({treatment.world_source}), so "
                 f"{treatment.world - total} of them must have been left out of the sample."
             )
+        words += f" {treatment.note}" if treatment.note else ""
     return (
         Check(
             id="9:treated", family=9, kind="exact identity", tokens=(mean.id,),

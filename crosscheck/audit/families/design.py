@@ -44,7 +44,7 @@ def no_difference_in_differences(paper: Paper) -> tuple[Check, ...]:
             formula=f"no effects in {names}: {shown}; with both: {full.printed if full else '-'}",
             statement=(
                 f"{names} have neither unit nor period effects: their coefficients ({shown}) compare treated rows with "
-                "all others and are no difference-in-differences, so they do not support it."
+                "all others and are no difference-in-differences."
             ),
             category="design", strength="proof", severity="decision", rank=6,
         ),
@@ -272,7 +272,7 @@ def placebo(paper: Paper) -> tuple[Check, ...]:
         clean = hypergeometric_none(panel.units, treated, test.drawn)
         out.append(
             Check(
-                id=f"28:{index}:design", family=28, kind="exact identity", tokens=ids,
+                id=f"28:{index}:design", family=28, kind="exact identity", tokens=(mean.id,) if mean else (),
                 verdict="consistent" if same else "inconsistent", interval=Interval(float(treated), float(treated)),
                 formula=f"drawn {test.drawn}, treated {treated}; P(no treated unit drawn) = {clean:.3f}",
                 statement=(

@@ -17,6 +17,7 @@ from crosscheck.audit.formulas import (
 )
 from crosscheck.audit.interval import Interval, integers, root, show, square
 from crosscheck.audit.paper import ColumnView, Paper
+from crosscheck.audit.tokens import heading
 
 
 def feasible_k(column: ColumnView) -> tuple[int, ...]:
@@ -246,11 +247,11 @@ def subsamples(paper: Paper) -> tuple[Check, ...]:
             elif total > full:
                 verdict, words = (
                     "inconsistent",
-                    f"The subsamples of {table} have more rows ({total}) than the whole ({full}).",
+                    f"The subsamples of {heading(table)} have more rows ({total}) than the whole ({full}).",
                 )
             else:
                 missing = full - total
-                words = f"{missing} rows of the sample are in none of the groups of {table}"
+                words = f"{missing} rows of the sample are in none of the groups of {heading(table)}"
                 if panel is not None and panel.balanced and missing % panel.periods == 0:
                     words += f": {missing // panel.periods} units were left out without being named"
                 verdict, words = "reveals", words + "."

@@ -18,6 +18,7 @@ from itertools import pairwise
 
 from crosscheck.audit.checks import Check
 from crosscheck.audit.paper import ColumnView, Paper
+from crosscheck.audit.tokens import heading
 
 NAMED = 1e-3
 WITHOUT_ONE = 1e-4
@@ -171,9 +172,9 @@ def _names(suspects: tuple[frozenset[str], ...]) -> list[str]:
 def _where(paper: Paper, names: Sequence[str]) -> str:
     tables: dict[str, list[str]] = {}
     views: dict[str, ColumnView] = {c.key: c for c in paper.columns}
-    for name in names:
-        tables.setdefault(views[name].facts.table, []).append(views[name].facts.id)
-    return "; ".join(f"{table} ({', '.join(ids)})" for table, ids in tables.items())
+    for view in (views[key] for key in views if key in names):
+        tables.setdefault(view.facts.table, []).append(view.facts.id)
+    return "; ".join(f"{heading(table)} ({', '.join(ids)})" for table, ids in tables.items())
 
 
 def _summary(

@@ -12,7 +12,7 @@ from crosscheck.audit.checks import Check
 from crosscheck.audit.facts import Legend
 from crosscheck.audit.interval import INF, Interval, show
 from crosscheck.audit.paper import ColumnView, Paper
-from crosscheck.audit.tokens import Token
+from crosscheck.audit.tokens import Token, heading
 
 MIN_CLUSTERS = 5
 UNKNOWN_CLUSTERS = f"t({MIN_CLUSTERS - 1}), were there only {MIN_CLUSTERS} clusters"
@@ -199,10 +199,10 @@ def law_discrimination(paper: Paper) -> tuple[Check, ...]:
                     id=f"3:{table}:{kind}", family=3, kind="inference law", tokens=tuple(dict.fromkeys(ids[kind])),
                     verdict="reveals", formula="; ".join(f"{where}: {why}" for where, why in cases[:3]),
                     statement=(
-                        f"The stars of {table} cannot come from {kind}: {cases[0][0]}"
+                        f"The stars of {heading(table)} cannot come from {kind}: {cases[0][0]}"
                         + (f" and {len(cases) - 1} more" if len(cases) > 1 else "")
                         + (
-                            ". Inference was not adjusted for clustering by unit."
+                            ", so they were not made by clustering by unit with its own degrees of freedom."
                             if kind == "t(G-1)"
                             else "."
                         )

@@ -231,14 +231,21 @@ def winsorised(paper: Paper) -> tuple[Check, ...]:
                 formula=f"sd <= sqrt(SE2 SSD df/((1 - R2)(n - 1))) = {top.hi:.5g} against {sd.printed}",
                 statement=(
                     f"{column.name}: SE and R2 allow the outcome an SD of at most {top.hi:.4f} against {sd.printed} "
-                    "before: the outcome was winsorised too, as the text says of all continuous variables."
+                    "before: the outcome was winsorised too."
                     if shrunk
                     else f"{column.name}: SE and R2 do not say whether the outcome was winsorised."
                 ),
                 category="undisclosed", assumes="iid", severity="cosmetic" if shrunk else "none", rank=1,
             )
         )  # fmt: skip
-    return tuple(out)
+    told: set[str] = set()
+    final = []
+    for check in sorted(out, key=lambda c: relative_width(c.interval) if c.interval else 0.0):
+        again = check.verdict == "reveals" and check.statement.split(":")[0] + check.kind in told
+        final.append(check.but(severity="none") if again else check)
+        if check.verdict == "reveals":
+            told.add(check.statement.split(":")[0] + check.kind)
+    return tuple(final)
 
 
 def residual_spread(paper: Paper) -> tuple[Check, ...]:
