@@ -132,9 +132,9 @@ cc_fixest_vcov <- function(request, needs, place) {
   out
 }
 
-# fixest 0.14 takes leverages without weights where there are no fixed effects, and from a design whose columns may stand
-# in another order than its covariance where i() meets factor(). Leverages sum to the rank: where they do not, HC2 and HC3
-# are not what their names say.
+# fixest 0.14 takes leverages without weights where there are no fixed effects, and from a design rebuilt with another
+# reference level of i() where factor() stands beside it and two levels differ by case only. Leverages sum to the rank:
+# where they do not, HC2 and HC3 are not what their names say.
 cc_fixest_leverages <- function(model, type) {
   leverage <- tryCatch(stats::hatvalues(model), error = function(e) {
     cc_unsupported("fixest cannot compute leverages here: ", cc_text(e))
