@@ -311,5 +311,5 @@ def test_words():
     assert fixed_effects(tables[0].columns[3]) == ("state", "year")
     assert fixed_effects(tables[0].columns[0]) == ()
     assert places_name([("table1", "1"), ("table1", "2"), ("did", "att")], tables) == (
-        "columns (1) and (2) of table1 and column (att) of did"
+        "columns (1) and (2) of table1 and column att of did"
     )

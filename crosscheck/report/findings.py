@@ -26,6 +26,7 @@ class _Context:
     """What grouping needs beyond a cell: fits that did not happen, and the odd one out of each differing pair."""
 
     failed: Mapping[tuple[str, str, str], str]
+    reasons: Mapping[tuple[str, str, str], str]
     odd: Mapping[Pair, str]
 
     def culprit(self, c: CellRow) -> str:
@@ -46,12 +47,12 @@ def find(cells: Sequence[CellRow], tables: Sequence[TableRow], sources: Sequence
     """Group the cells that do not plainly agree by their cause; the gravest first, different before explained."""
     left = [c for c in cells if c.verdict not in AGREE]
     failed = {(s.table, s.column, s.source): s.failure for s in sources if s.failure is not None}
-    context = _Context(failed=failed, odd=_odd_ones(left))
+    reasons = {(s.table, s.column, s.source): s.result.reason for s in sources if s.failure and s.result}
+    context = _Context(failed=failed, reasons=reasons, odd=_odd_ones(left))
     groups: dict[Hashable, list[CellRow]] = {}
     for cell in left:
         groups.setdefault(_key(cell, context), []).append(cell)
-    reasons = {(s.table, s.column, s.source): s.result.reason for s in sources if s.failure and s.result}
-    findings = [_finding(group, tables, context, reasons) for group in _merge_columns(groups).values()]
+    findings = [_finding(group, tables, context) for group in _merge_columns(groups).values()]
     findings.sort(key=lambda f: (-SEVERITIES.index(f.severity), BADNESS.index(f.verdict), -len(f.cells)))
     return tuple(replace(f, id=f"F{number}") for number, f in enumerate(findings, 1))
 
@@ -74,7 +75,8 @@ def _odd_ones(cells: Iterable[CellRow]) -> dict[Pair, str]:
 def _key(c: CellRow, context: _Context) -> Hashable:
     culprit = context.culprit(c)
     if c.whole:
-        return ("whole", c.verdict, culprit, "" if culprit else c.reason)
+        own = context.reasons.get((c.table, c.column, culprit), c.reason)
+        return ("whole", c.verdict, culprit, own if c.verdict in ("unsupported", "error") or not culprit else "")
     if c.verdict == "known":
         return (c.verdict, c.reason)
     if c.verdict == "unsupported":
@@ -113,12 +115,7 @@ def _gravity(c: CellRow) -> tuple[int, int, float]:
     return (-SEVERITIES.index(c.severity), primary, c.digits if c.digits is not None else 99.0)
 
 
-def _finding(
-    group: Sequence[CellRow],
-    tables: Sequence[TableRow],
-    context: _Context,
-    reasons: Mapping[tuple[str, str, str], str],
-) -> Finding:
+def _finding(group: Sequence[CellRow], tables: Sequence[TableRow], context: _Context) -> Finding:
     example = min(group, key=_gravity)
     culprit = context.culprit(example)
     explanations: dict[tuple[str, str, str], Explanation] = {}
@@ -135,7 +132,7 @@ def _finding(
         quantities=tuple(dict.fromkeys(c.quantity for c in group)),
         pairs=tuple(dict.fromkeys((c.reference, c.candidate) for c in group)),
         explanations=tuple(explanations.values()),
-        reason=reasons.get((example.table, example.column, culprit), example.reason),
+        reason=context.reasons.get((example.table, example.column, culprit), example.reason),
         culprit=culprit,
         example=example,
         cells=tuple(group),
@@ -152,7 +149,7 @@ def _title(f: Finding, tables: Sequence[TableRow]) -> str:
     if f.verdict == "known":
         return f"Known difference in {where}: {f.reason}"
     if f.verdict == "unsupported":
-        return f"{f.culprit} does not report {_what(f)} in {where}"
+        return f"{f.culprit} does not report {_what(f, follow=False)} in {where}"
     if f.explanations:
         alike = "" if len({c.explanations[0].title for c in f.cells}) == 1 else " (alike elsewhere)"
         return f"{f.example.explanations[0].title}{alike}: {_what(f)} in {where}, {pairs_name(f.pairs)}"
@@ -168,18 +165,19 @@ def _title(f: Finding, tables: Sequence[TableRow]) -> str:
     return f"{f.culprit} differs from {others} in {_what(f)}, {where}{agreeing}"
 
 
-def _what(f: Finding) -> str:
-    """Name the numbers of a finding: the primary ones, of which terms."""
+def _what(f: Finding, *, follow: bool = True) -> str:
+    """Name the numbers of a finding: of which terms, and only the primary ones where the others follow from them."""
     counts = Counter(q for q, _ in {(c.quantity, (c.table, c.column, c.term)) for c in f.cells})
     counts = Counter({q: counts[q] for q in dict.fromkeys(c.quantity for c in f.cells)})
     of_fit = {c.quantity for c in f.cells if not c.term}
-    primary = [q for q in counts if q not in FOLLOWS and q not in of_fit] or [q for q in counts if q not in of_fit]
-    follow = " (and what follows from it)" if len(primary) + len(of_fit & set(counts)) < len(counts) else ""
+    of_terms = [q for q in counts if q not in of_fit]
+    primary = [q for q in of_terms if q not in FOLLOWS or not follow] or of_terms
+    rest = " (and what follows from it)" if len(primary) < len(of_terms) else ""
     terms = [t for t in f.terms if t != "*"]
     parts = []
     if primary:
         names = listing((quantity_name(q, counts[q]) for q in primary), 3)
-        parts.append(f"the {names}" + (f" of {listing(terms, 3)}" if terms else "") + follow)
+        parts.append(f"the {names}" + (f" of {listing(terms, 3)}" if terms else "") + rest)
     parts += [f"the {quantity_name(q)}" for q in counts if q in of_fit]
     return listing(parts)
 

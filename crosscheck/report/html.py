@@ -237,9 +237,10 @@ def _tone(report: RunReport) -> str:
     """Return the colour of the verdict's sentence: that of the worst that a reader must act on."""
     if not report.complete or report.exit_code == 3:
         return "missing"
-    if report.count(*DIFFERENT) or any(f.severity not in ("none", "cosmetic") for f in report.findings):
+    grave = any(f.severity not in ("none", "cosmetic") and f.verdict not in EXPLAINED for f in report.findings)
+    if grave:
         return "different" if report.exit_code else "explained"
-    return "explained" if report.count(*EXPLAINED) else "agree"
+    return "explained" if report.exit_code or report.count(*EXPLAINED, *DIFFERENT) else "agree"
 
 
 def _shared_environment(report: RunReport) -> dict[str, str]:

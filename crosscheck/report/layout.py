@@ -210,25 +210,27 @@ class Layout:
         numbers = []
         if printed is not None:
             numbers.append(self._printed_number(table, column, printed, cells, decimals))
-        groups: dict[tuple[str, Number], list[str]] = {}
+        groups: dict[tuple[str, Shown, str, bool], list[tuple[str, Number]]] = {}
         for engine, value in values.items():
             label = self.language_of.get(engine, engine)
             number = self._number(column, engine, value, term, quantity, printed, cells, decimals, table)
-            groups.setdefault((label, number), []).append(engine)
-        alone = {label for label, _ in groups}
-        for (label, number), engines in sorted(groups.items(), key=lambda item: -len(item[1])):
-            rivals = [len(others) for (other, _), others in groups.items() if other == label]
-            usual = len(engines) == max(rivals) and rivals.count(len(engines)) == 1
+            groups.setdefault((label, number.shown, number.stars, number.other_stars), []).append((engine, number))
+        present = {label for label, _, _, _ in groups}
+        for key, members in sorted(groups.items(), key=lambda item: -len(item[1])):
+            rivals = [len(others) for other, others in groups.items() if other[0] == key[0]]
+            usual = len(members) == max(rivals) and rivals.count(len(members)) == 1
+            said = [number.verdict for _, number in members if number.verdict]
             numbers.append(
                 replace(
-                    number,
-                    full="; ".join(f"{e} {full(values[e])}" for e in engines),
-                    label=label,
-                    engines=() if usual else tuple(engines),
+                    members[0][1],
+                    full="; ".join(f"{e} {full(values[e])}" for e, _ in members),
+                    verdict=min(said, key=BADNESS.index, default=None),
+                    label=key[0],
+                    engines=() if usual else tuple(e for e, _ in members),
                 )
             )
         if numbers and quantity == "estimate":
-            numbers.extend(self._absent(table, column, alone))
+            numbers.extend(self._absent(table, column, present))
         return numbers
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -116,6 +117,9 @@ def visible(text: str) -> str:
     return text.translate(_CONTROL)
 
 
+_NUMBERED = re.compile(r"[0-9]+[a-z]?|[A-Za-z]|[IVX]+|[ivx]+")
+
+
 def quantity_name(quantity: str, count: int = 1) -> str:
     """Return the plain name of a quantity, in the plural where there are several."""
     singular, plural = _QUANTITIES.get(quantity, (quantity.replace("_", " "), quantity.replace("_", " ")))
@@ -152,8 +156,8 @@ def plural(count: int, singular: str, many: str = "") -> str:
 
 
 def column_label(column: str) -> str:
-    """Return a column's id as tables print it: ``(3)`` for short ids, the id itself for longer ones."""
-    return f"({column})" if len(column) <= 3 else column
+    """Return a column's id as tables print it: ``(3)`` for numbers and single letters, else the id itself."""
+    return f"({column})" if _NUMBERED.fullmatch(column) else column
 
 
 def place_name(table: str, column: str, tables: Collection[TableRow]) -> str:
