@@ -51,7 +51,10 @@ fit_one <- function(spec) {
     fixef.tol = 1e-11, fixef.rm = "none"
   )
   if (spec$weights != "") call$weights <- as.formula(spec$weights)
-  if (spec$estimator == "fepois") call$glm.tol <- 2.3e-13
+  if (spec$estimator %in% c("fepois", "feglm")) call$glm.tol <- 2.3e-13
+  if (spec$family != "") {
+    call$family <- switch(spec$family, logit = binomial("logit"), probit = binomial("probit"), gaussian = gaussian())
+  }
   fit <- summary(do.call(spec$estimator, call), vcov = call$vcov, ssc = small, vcov_fix = FALSE)
   if (spec$aggregate != "") {
     agg <- if (spec$aggregate == "coef") FALSE else spec$aggregate

@@ -18,7 +18,7 @@ from crosscheck.frame import NA_INT, Column, Frame
 from crosscheck.spec import FitRequest, SscSpec, VcovSpec, WeightsSpec
 
 SSC = ("k_adj", "k_fixef", "g_adj", "g_df", "t_df")
-FIELDS = ("id", "estimator", "data", "formula", "vcov", *SSC, "weights", "aggregate")
+FIELDS = ("id", "estimator", "data", "formula", "vcov", *SSC, "weights", "aggregate", "family")
 AGGREGATE = {"dynamic": "period", "simple": "att", "group": "cohort", "none": "coef"}
 HERE = Path(__file__).parent
 
@@ -173,6 +173,7 @@ def run_fixest(folder, questions):
                     s.t_df,
                     f"~`{request.weights.column}`" if request.weights else "",
                     AGGREGATE[request.options.get("aggregation", "dynamic")] if request.estimator == "sunab" else "",
+                    request.options.get("family", ""),
                 )
             )
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}

@@ -104,8 +104,6 @@ def formula_text(formula: Formula, names_: Mapping[str, str]) -> str:
 
 def write(request: FitRequest, data_path: str) -> str:
     """Return lines of Python."""
-    from crosscheck.engines import pyfixest as engine
-
     formula = parse(request.formula)
     weights = (request.weights.column,) if request.weights else ()
     ids = tuple(filter(None, (request.unit, request.time)))
@@ -113,46 +111,108 @@ def write(request: FitRequest, data_path: str) -> str:
     names_ = plain_names(columns)
     lines = ["import numpy as np", "import pandas as pd", "import pyfixest as pf", ""]
     lines += reading_lines(request, formula, names_, data_path)
-    vcov = request.vcov.canonical
-    vcov_text, kwargs = repr(vcov), ""
-    if request.vcov.cluster:
-        own = []
-        for i, name in enumerate(request.vcov.cluster, 1):
-            own.append(f"cluster{i}")
-            lines.append(f'df["cluster{i}"] = df[{names_[name]!r}]')
-        lines[-1] += "  # a name of its own: pyfixest 0.60 may count the wrong fixed effect as nested otherwise"
-        vcov_text = repr({vcov: " + ".join(own)})
-    elif vcov in ("NW", "DK") and request.time is not None:
-        lag = (
-            f"lag={request.vcov.lag}"
-            if request.vcov.lag is not None
-            else (f"lag=int(df[{names_[request.time]!r}].nunique() ** 0.25)")
-        )
-        panel = f", panel_id={names_[request.unit]!r}" if request.unit else ""
-        kwargs = f"dict(time_id={names_[request.time]!r}, {lag}{panel})"
+    text = repr(formula_text(formula, names_))
+    call = next((f for term in formula.terms for f in term if isinstance(f, Call) and f.function == "sunab"), None)
+    if call is not None:
+        lines += _cell_lines(call, [names_[c] for c in columns], names_)
+        text = text.replace(expression(call, names_), "' + ' + '.join(cells) + '")
+    vcov, kwargs = _covariance_text(request, names_, lines)
     later = bool(kwargs) and formula.iv is not None
-    plain = vcov in engine.NO_FACTOR
-    s = request.ssc
     lines += [
-        f"fit = pf.{request.estimator}(",
-        f"    {formula_text(formula, names_)!r},",
+        f"fit = pf.{'feols' if request.estimator == 'sunab' else request.estimator}(",
+        f"    {text},",
         "    data=df,",
-        "    vcov='iid'," if later else f"    vcov={vcov_text},",
+        "    vcov='iid'," if later else f"    vcov={vcov},",
         *([f"    vcov_kwargs={kwargs},"] if kwargs and not later else []),
-        f"    ssc=pf.ssc(k_adj={s.k_adj and not plain}, k_fixef={s.k_fixef!r}, "
-        f"G_adj={s.g_adj and not plain}, G_df={s.g_df!r}),",
+        *_option_lines(request, names_),
+        ")",
+        *([f"fit.vcov({vcov}, vcov_kwargs={kwargs})"] if later else []),
     ]
+    if call is None:
+        lines.append(f"print(fit.tidy(alpha={1 - request.conf_level:.12g}).to_string(float_format='%.12g'))")
+    else:
+        lines += _average_lines(request, call, names_)
+    return "\n".join(lines) + "\n"
+
+
+def _covariance_text(request: FitRequest, names_: Mapping[str, str], lines: list[str]) -> tuple[str, str]:
+    """Return ``vcov`` and ``vcov_kwargs``; adds the columns that they need to the lines."""
+    vcov = request.vcov.canonical
+    if request.vcov.cluster:
+        own = [f"cluster{i}" for i, _ in enumerate(request.vcov.cluster, 1)]
+        lines += [f"df[{new!r}] = df[{names_[c]!r}]" for new, c in zip(own, request.vcov.cluster, strict=True)]
+        lines[-1] += "  # a name of its own: pyfixest 0.60 may count the wrong fixed effect as nested otherwise"
+        return repr({vcov: "+".join(own)}), ""
+    if vcov not in ("NW", "DK") or request.time is None:
+        return repr(vcov), ""
+    time = names_[request.time]
+    lag = f"lag=int(df[{time!r}].nunique() ** 0.25)" if request.vcov.lag is None else f"lag={request.vcov.lag}"
+    panel = f", panel_id={names_[request.unit]!r}" if request.unit else ""
+    if vcov == "DK":
+        lines.append('df["row"] = np.arange(len(df))')
+        panel = ", panel_id='row'"
+    return repr(vcov), f"dict(time_id={time!r}, {lag}{panel})"
+
+
+def _option_lines(request: FitRequest, names_: Mapping[str, str]) -> list[str]:
+    from crosscheck.engines import pyfixest as engine
+
+    s, plain = request.ssc, request.vcov.canonical in engine.NO_FACTOR
+    words = f"k_adj={s.k_adj and not plain}, k_fixef={s.k_fixef!r}, G_adj={s.g_adj and not plain}, G_df={s.g_df!r}"
+    lines = [f"    ssc=pf.ssc({words}),"]
     if request.weights:
         kind = "fweights" if request.weights.type == "frequency" else "aweights"
         lines.append(f"    weights={names_[request.weights.column]!r}, weights_type={kind!r},")
-    if request.estimator == "fepois":
+    if request.estimator == "feglm":
+        lines.append(f"    family={request.options['family']!r}, accelerate=False,")
+    if request.estimator in engine.ITERATED:
         lines.append(f"    iwls_tol={engine.IWLS_TOL}, iwls_maxiter={engine.IWLS_MAXITER}, separation_check=[],")
     tol = engine.DEMEANER_TOL
-    lines += [
+    return [
+        *lines,
         f"    fixef_rm='none', collin_tol={engine.COLLIN_TOL},",
         f"    demeaner=pf.LsmrDemeaner(fixef_atol={tol}, fixef_btol={tol}),",
-        ")",
-        *([f"fit.vcov({vcov_text}, vcov_kwargs={kwargs})"] if later else []),
-        f"print(fit.tidy(alpha={1 - request.conf_level:.12g}).to_string(float_format='%.12g'))",
     ]
-    return "\n".join(lines) + "\n"
+
+
+def _cell_lines(call: Call, used: list[str], names_: Mapping[str, str]) -> list[str]:
+    """Make the dummies of cohort and relative period."""
+    cohort, period = (expression(a, names_) for a in call.args)
+    return [
+        f"df = df.dropna(subset={used!r}).reset_index(drop=True)",
+        f"treated = df[{cohort!r}].isin(df[{period!r}].unique())",
+        f"df['relative'] = (df[{period!r}] - df[{cohort!r}]).where(treated, -1)",
+        f"first, last = (df.groupby({cohort!r})['relative'].transform(f) for f in ('min', 'max'))",
+        "df['effect'] = last >= 0  # the other cohorts are never treated",
+        "df = df[~((first >= 0) & df['effect'])].reset_index(drop=True)  # always treated",
+        f"pairs = sorted(set(zip(df['relative'][df['effect']], df[{cohort!r}][df['effect']])))",
+        "pairs = [(e, g) for e, g in pairs if e != -1]",
+        "cells = [f'cell{j}' for j in range(len(pairs))]",
+        "for cell, (e, g) in zip(cells, pairs):",
+        f"    df[cell] = ((df['relative'] == e) & (df[{cohort!r}] == g)).astype(float)",
+    ]
+
+
+def _average_lines(request: FitRequest, call: Call, names_: Mapping[str, str]) -> list[str]:
+    """Average the cells' coefficients with their shares as weights."""
+    period = expression(call.args[1], names_)
+    how = request.options.get("aggregation", "dynamic")
+    key = {"dynamic": f"f'{period}::{{e}}'", "simple": "'ATT'", "group": "f'cohort::{g}'"}.get(
+        how, f"f'{period}::{{e}}:cohort::{{g}}'"
+    )
+    kept = "e >= 0 and " if how in ("simple", "group") else ""
+    size = f"df[{names_[request.weights.column]!r}]" if request.weights else "1.0"
+    return [
+        "estimates, V = fit.coef(), pd.DataFrame(fit._vcov, index=fit._coefnames, columns=fit._coefnames)",
+        "groups = {}",
+        "for cell, (e, g) in zip(cells, pairs):",
+        f"    if {kept}cell in estimates.index:",
+        f"        groups.setdefault({key}, []).append(cell)",
+        "effects = {}",
+        "for name, members in groups.items():",
+        f"    shares = (df[members].mul({size}, axis=0)).sum()",
+        "    shares = shares / shares.sum()",
+        "    variance = shares @ V.loc[members, members] @ shares",
+        "    effects[name] = (shares @ estimates[members], variance**0.5)",
+        "print(pd.DataFrame(effects, index=['estimate', 'std_error']).T.to_string(float_format='%.12g'))",
+    ]

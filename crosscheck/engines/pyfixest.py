@@ -48,6 +48,7 @@ IWLS_TOL = 1e-14
 IWLS_MAXITER = 200
 SOLVER = "scipy.linalg.solve"
 NO_FACTOR = ("HC2", "HC3")
+ITERATED = ("fepois", "feglm")
 
 
 @dataclass
@@ -71,15 +72,18 @@ def _refusal(request: FitRequest, formula: Formula) -> Support:
         return Support(
             "notyet", "pyfixest multiplies the sum of CRV3 by its ssc() factors and leaves its (G - 1) / G out"
         )
-    if vcov in ("HC2", "HC3") and request.estimator == "fepois":
-        return Support("notimpl", f"{vcov} after Poisson is not wrapped: pyfixest's leverages there are untested")
+    if request.estimator in ITERATED:
+        if vcov in ("HC2", "HC3", "NW", "DK"):
+            return Support("notimpl", f"{vcov} after {request.estimator} is not wrapped for pyfixest")
+        if request.estimator == "feglm" and request.weights is not None:
+            return Support("notyet", "pyfixest's feglm takes no weights")
+        if request.options.get("family") == "gaussian" and vcov == "iid":
+            return Support("notyet", "pyfixest's feglm leaves sigma^2 out of the gaussian iid covariance")
     if vcov in ("NW", "DK"):
         if request.time is None:
             return Support("notimpl", f"{vcov} needs the study's time column; [data] names none")
         if vcov == "NW" and request.unit is None and request.vcov.lag is None:
             return Support("notyet", "pyfixest has no automatic lag for one time series; set vcov.lag")
-        if request.estimator == "fepois":
-            return Support("notimpl", f"{vcov} after Poisson is not wrapped")
     if formula.iv is not None:
         if request.estimator != "feols":
             return Support("never", "instruments belong to least squares")
@@ -104,9 +108,8 @@ class Pyfixest:
 
     def supports(self, request: FitRequest) -> Support:
         """Say whether pyfixest gives exactly what the request asks for."""
-        if request.estimator not in ("feols", "fepois", "sunab"):
+        if request.estimator not in ("feols", "fepois", "feglm", "sunab"):
             lacking = {
-                "feglm": ("notimpl", "feglm is not wrapped for pyfixest"),
                 "re": ("notyet", "pyfixest has no random effects"),
                 "between": ("notyet", "pyfixest has no between estimator"),
                 "att_gt": ("notyet", "pyfixest has no Callaway-Sant'Anna estimator"),
@@ -238,8 +241,6 @@ def _estimate(request: FitRequest, design: Design, covariance: _Covariance) -> t
         "vcov": covariance.type,
         "vcov_kwargs": covariance.kwargs,
         "ssc": _ssc(request),
-        "weights": None if request.weights is None else "w0",
-        "weights_type": "fweights" if request.weights and request.weights.type == "frequency" else "aweights",
         "fixef_rm": "none",
         "collin_tol": COLLIN_TOL,
         "drop_intercept": False,
@@ -251,8 +252,17 @@ def _estimate(request: FitRequest, design: Design, covariance: _Covariance) -> t
         "store_data": True,
         "lean": False,
     }
-    if request.estimator == "fepois":
+    if request.estimator in ITERATED:
         options |= {"iwls_tol": IWLS_TOL, "iwls_maxiter": IWLS_MAXITER, "separation_check": []}
+    if request.estimator == "feglm":
+        options |= {"family": request.options["family"], "accelerate": False}
+    else:
+        frequency = request.weights is not None and request.weights.type == "frequency"
+        options |= {
+            "weights": None if request.weights is None else "w0",
+            "weights_type": "fweights" if frequency else "aweights",
+        }
+    estimate = {"fepois": pf.fepois, "feglm": pf.feglm}.get(request.estimator, pf.feols)
     # pyfixest 0.60 does not hand vcov_kwargs on to the first stage of IV, and fails there
     later = covariance.kwargs is not None and design.instruments
     if later:
@@ -260,7 +270,7 @@ def _estimate(request: FitRequest, design: Design, covariance: _Covariance) -> t
     data = pd.DataFrame({**design.data, **covariance.columns}, copy=False)
     with recording() as made:
         try:
-            model = (pf.fepois if request.estimator == "fepois" else pf.feols)(design.text, data, **options)
+            model = estimate(design.text, data, **options)
             if later:
                 model.vcov(covariance.type, vcov_kwargs=covariance.kwargs)
         except (ValueError, np.linalg.LinAlgError) as error:
@@ -268,8 +278,8 @@ def _estimate(request: FitRequest, design: Design, covariance: _Covariance) -> t
             raise DataError(f"pyfixest cannot fit this model: {text}") from error
         except ZeroDivisionError as error:
             raise DataError(f"the model is saturated: {n} observations leave no degrees of freedom") from error
-    if request.estimator == "fepois" and not model.convergence:
-        raise DataError(f"pyfixest's Poisson iterations did not converge to {IWLS_TOL:g} in {IWLS_MAXITER} steps")
+    if request.estimator in ITERATED and not model.convergence:
+        raise DataError(f"pyfixest's iterations did not converge to {IWLS_TOL:g} in {IWLS_MAXITER} steps")
     made.conditions = tuple(Condition(kind=c.kind, text=design.translate(c.text), cls=c.cls) for c in made.conditions)
     return model, made
 
@@ -284,11 +294,13 @@ def _result(
     parameters = all_parameters(k, sizes)
     require_df(n, parameters)
     expected = _check(request, model, design, covariance, n, k)
-    poisson = request.estimator == "fepois"
-    df_t = math.inf if poisson else float(model._df_t)
+    glm = request.estimator in ITERATED
+    df_t = math.inf if glm else float(model._df_t)
     notes = []
-    if not poisson and df_t != expected.df_t:
+    if not glm and df_t != expected.df_t:
         notes.append(f"t distribution with {df_t:g} degrees of freedom; the request asks for {expected.df_t:g}")
+    if request.options.get("family") == "gaussian":
+        notes.append(f"normal distribution; fixest takes t with {expected.df_t:g} degrees of freedom")
     if request.estimator == "sunab":
         notes.append(
             "averages over cohorts and their covariance made by crosscheck from pyfixest's coefficients and covariance"
@@ -305,9 +317,9 @@ def _result(
         coefs=coefs,
         stats=FitStats(
             nobs=n,
-            r2=None if poisson else finite(model._r2),
-            adj_r2=None if poisson else finite(model._adj_r2),
-            r2_within=None if poisson or not design.effects else finite(model._r2_within),
+            r2=None if glm else finite(model._r2),
+            adj_r2=None if glm else finite(model._adj_r2),
+            r2_within=None if glm or not design.effects else finite(model._r2_within),
             df_resid=n - parameters,
         ),
         conventions=Conventions(
@@ -317,7 +329,7 @@ def _result(
             k_fixef=request.ssc.k_fixef,
             ssc_factor=finite(expected.factor),
             n_clusters=tuple(int(np.unique(c).size) for c in covariance.clusters.values()),
-            distribution="normal" if poisson else "t",
+            distribution="normal" if glm else "t",
             df_t=df_t,
             singletons_dropped=0,
             rows_dropped=frame.nrows - int(model._N_rows),
