@@ -35,33 +35,37 @@ def jointly_constrained(paper: Paper) -> frozenset[str]:
     return frozenset(out)
 
 
-def grunfeld_paper() -> tuple[tuple[Row, ...], Facts]:
-    """Print a table from Grunfeld's real data: pooled and two-way columns, firm value's own regression beside them."""
-    data = pd.read_csv(STUDIES / "grunfeld" / "panel.csv")
+def real_table(
+    folder: str, unit: str, time: str, y: str, x: str, m: str, others: tuple[str, ...] = ()
+) -> tuple[tuple[Row, ...], Facts]:
+    """Print a table from real data: y on x pooled and two-way, m on x, y on both, classical SEs, four decimals."""
+    data = pd.read_csv(STUDIES / folder / "panel.csv")
     names = {c.lower(): c for c in data.columns}
-    firm = pd.factorize(data[names["firm"]])[0]
-    year = pd.factorize(data[names["year"]])[0]
-    inv, value, capital = (data[names[n]].to_numpy(dtype=np.float64) for n in ("inv", "value", "capital"))
+    data = data.dropna(subset=[names[n] for n in (y, x, m, *others)])
+    codes = {"unit": pd.factorize(data[names[unit]])[0], "time": pd.factorize(data[names[time]])[0]}
+    values = {n: data[names[n]].to_numpy(dtype=np.float64) for n in (y, x, m, *others)}
     writer = _Writer(4, None, False, False)
-    for name, column in (("invest", inv), ("value", value), ("capital", capital)):
+    for name, column in values.items():
         writer.describe(name, column, False)
-    effects = {"unit": firm, "time": year}
     specs = (
-        ("1", inv, "invest", ("capital",), False), ("2", inv, "invest", ("capital",), True),
-        ("3", value, "value", ("capital",), True), ("4", inv, "invest", ("capital", "value"), True),
-    )  # fmt: skip
-    columns = {"value": value, "capital": capital}
-    for key, y, outcome, terms, fe in specs:
-        x = np.column_stack([columns[t] for t in terms])
-        fit = least_squares(y, x, terms, firm, "iid", **(effects if fe else {}))  # type: ignore[arg-type]
+        ("1", y, (x,), False),
+        ("2", y, (x, *others), True),
+        ("3", m, (x, *others), True),
+        ("4", y, (x, m, *others), True),
+    )
+    for key, outcome, terms, fe in specs:
+        design = np.column_stack([values[t] for t in terms])
+        effects: dict[str, np.ndarray] = dict(codes) if fe else {}
+        fit = least_squares(values[outcome], design, terms, codes["unit"], "iid", **effects)  # type: ignore[arg-type]
         writer.fit("table2", key, fit, outcome, terms, fe, "full")
+    units, periods = int(codes["unit"].max()) + 1, int(codes["time"].max()) + 1
     facts = {
-        "schema": 1, "paper": "Grunfeld", "legend": {"levels": list(LEVELS), "tails": 2},
-        "panel": {"units": int(firm.max()) + 1, "first": 1935, "last": 1935 + int(year.max())},
+        "schema": 1, "paper": folder, "legend": {"levels": list(LEVELS), "tails": 2},
+        "panel": {"units": units, "first": 1, "last": periods, "balanced": len(data) == units * periods},
         "descriptives": {"table": "table1", "column": "d", "sample": "full"},
         "sample": [{"id": "full"}], "column": writer.columns,
     }  # fmt: skip
-    return tuple(writer.rows), parse(facts, Facts, "grunfeld")
+    return tuple(writer.rows), parse(facts, Facts, folder)
 
 
 def measure(name: str, rows: tuple[Row, ...], facts: Facts, claims: Claims, every: int, show: bool) -> None:
@@ -114,8 +118,13 @@ def main() -> None:
         "bdpz", rows_of(folder / "published.csv"), read_toml(folder / "audit.toml", Facts),
         read_toml(folder / "claims.toml", Claims), args.every, args.list,
     )  # fmt: skip
-    rows, facts = grunfeld_paper()
-    measure("grunfeld (real data, printed to 4 decimals)", rows, facts, Claims(), args.every, args.list)
+    tables = {
+        "grunfeld": ("firm", "year", "inv", "capital", "value"),
+        "fatalities": ("state", "year", "frate", "beertax", "unemp", ("lincome",)),
+    }
+    for folder, columns in tables.items():
+        rows, facts = real_table(folder, *columns)  # type: ignore[arg-type]
+        measure(f"{folder} (real data)", rows, facts, Claims(), args.every, args.list)
 
 
 if __name__ == "__main__":

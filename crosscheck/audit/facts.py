@@ -23,9 +23,10 @@ class _Model(BaseModel):
 
 
 class Legend(_Model):
-    """What the stars mean: significance levels for one, two, three stars, and the number of tails."""
+    """What the stars mean: levels and their marks, weakest first, and the number of tails."""
 
     levels: tuple[Level, ...] = (0.1, 0.05, 0.01)
+    marks: tuple[str, ...] = ()
     tails: Literal[1, 2] = 2
     declared: bool = True
 
@@ -33,7 +34,19 @@ class Legend(_Model):
     def _falls(self) -> Legend:
         if list(self.levels) != sorted(self.levels, reverse=True):
             raise ValueError("levels go from one star to most stars, such as [0.10, 0.05, 0.01]")
+        if self.marks and len(self.marks) != len(self.levels):
+            raise ValueError("marks and levels have the same length, such as ['+', '*', '**'] for [0.10, 0.05, 0.01]")
         return self
+
+    def count(self, printed: str) -> int | None:
+        """How many levels a mark stands for; None where the legend does not know it."""
+        marks = self.marks or tuple("*" * (i + 1) for i in range(len(self.levels)))
+        return marks.index(printed) + 1 if printed in marks else None
+
+    def mark(self, count: int) -> str:
+        """The mark for a number of levels passed, in words where there is none."""
+        marks = self.marks or tuple("*" * (i + 1) for i in range(len(self.levels)))
+        return marks[count - 1] if count else "no star"
 
 
 class Panel(_Model):

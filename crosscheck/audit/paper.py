@@ -182,6 +182,13 @@ def build(tokens: Mapping[str, Token], mark: Fingerprint, facts: Facts, claims: 
                     where="claims.toml",
                     hint=nearest(token, tokens),
                 )
+    for star in tokens.values():
+        if star.quantity == "stars" and facts.legend is not None and facts.legend.count(star.printed) is None:
+            raise PublishedError(
+                f"{star.place} is {star.printed!r}, which the legend does not explain",
+                where="audit.toml: legend",
+                allowed=" ".join(facts.legend.mark(i + 1) for i in range(len(facts.legend.levels))),
+            )
     draft = Paper(tokens=tokens, mark=mark, facts=facts, claims=claims, columns=tuple(views), cohorts=())
     return Paper(
         tokens=tokens, mark=mark, facts=facts, claims=claims, columns=tuple(views), cohorts=treated_cohorts(draft)

@@ -18,13 +18,11 @@ import pandas as pd
 
 from crosscheck.audit.interval import INF, Interval, down, up
 from crosscheck.errors import PublishedError, nearest
+from crosscheck.published import QUANTITIES, is_design_quantity
 
-QUANTITIES = (
-    "estimate", "std_error", "stars", "nobs", "r2", "adj_r2", "r2_within", "mean", "std_dev", "min", "max",
-    "p_value", "statistic",
-)  # fmt: skip
 HEADER = ("table", "column", "term", "quantity", "printed")
-NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")
+STAR_MARKS = frozenset("*+\u2020\u2021#")
+NUMBER = re.compile(r"<?[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")
 GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?\Z")
 MIN_PADDED_DIGITS = 6
 
@@ -170,14 +168,14 @@ def _validate(rows: list[tuple[str, str, str, str, str]], where: object) -> None
     assert callable(where)
     seen: dict[str, int] = {}
     for index, (table, column, term, quantity, printed) in enumerate(rows):
-        if quantity not in QUANTITIES:
+        if quantity not in QUANTITIES and not is_design_quantity(quantity):
             raise PublishedError(
                 f"unknown quantity {quantity!r}",
                 where=where(index),
                 allowed=" ".join(QUANTITIES),
                 hint=nearest(quantity, QUANTITIES),
             )
-        ok = set(printed) <= {"*"} if quantity == "stars" else bool(NUMBER.match(clean(printed)))
+        ok = bool(printed) and set(printed) <= STAR_MARKS if quantity == "stars" else bool(NUMBER.match(clean(printed)))
         if not ok:
             raise PublishedError(
                 f"{printed!r} is not a printed number",
@@ -198,7 +196,7 @@ def clean(printed: str) -> str:
 
 def digits(text: str) -> tuple[Decimal, int, str]:
     """Return the value, the number of decimals and the significant digits of a cleaned number."""
-    value = Decimal(text)
+    value = Decimal(text.lstrip("<"))
     _, figures, exponent = value.as_tuple()
     assert isinstance(exponent, int)
     shown = "".join(str(d) for d in figures).lstrip("0")
@@ -251,6 +249,8 @@ def interval_of(text: str, quantity: str, mark: Fingerprint) -> tuple[Interval, 
     if quantity == "nobs":
         n = float(Decimal(text))
         return Interval(n, n), 0
+    if text.startswith("<"):
+        return Interval(0.0, up(float(Decimal(text[1:])))), 0
     value, decimals, shown = digits(text)
     padding = 0
     if mark.significant is not None and decimals > 0 and len(shown) > mark.significant:

@@ -187,9 +187,9 @@ def _significant(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
     for token in tokens:
         t, stars, ids, df = _cell(paper, token)
         used += ids
-        shown.append(f"{token.printed}{'*' * (stars or 0)}")
+        shown.append(token.printed + (legend.mark(stars) if stars else ""))
         if need is not None and stars is not None and stars < need:
-            bad.append(f"{token.place} has {'*' * stars or 'no star'}")
+            bad.append(f"{token.place} has {legend.mark(stars)}")
         elif t is not None and t.hi < critical(level, df, legend.tails) * 0.999:
             bad.append(f"{token.place} has |t| of at most {t.hi:.2f}")
     words = f"{'; '.join(bad)}." if bad else f"all {len(tokens)} cells are significant at {level:.0%}."
@@ -204,15 +204,18 @@ def _significant(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
 
 
 def _insignificant(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
+    legend = paper.legend
+    if legend is None:
+        return _check(claim, "cannot_tell", "no legend", "the legend of the stars is not declared.")
     bad: list[str] = []
     used: list[str] = []
     shown: list[str] = []
     for token in tokens:
         _, stars, ids, _ = _cell(paper, token)
         used += ids
-        shown.append(f"{token.printed}{'*' * (stars or 0)}")
+        shown.append(token.printed + (legend.mark(stars) if stars else ""))
         if stars:
-            bad.append(f"{token.place} has {'*' * stars}")
+            bad.append(f"{token.place} has {legend.mark(stars)}")
     words = f"{'; '.join(bad)}." if bad else "no star is printed."
     return _check(
         claim,

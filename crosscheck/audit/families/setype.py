@@ -116,8 +116,8 @@ def resolve(paper: Paper, checks: Sequence[Check]) -> tuple[Check, ...]:
             added.append(_summary(
                 names, tokens, "reveals",
                 f"{sum(c.chance < 1 for c in group)} identities of classical SEs hold, chance 1e{weight:.0f} otherwise",
-                f"The standard errors of {where} are classical (iid): neither robust nor clustered, which the tables "
-                "do not say and serial correlation within units would call for.", 7.0,
+                f"The standard errors of {where} are classical (iid), neither robust nor clustered: the tables do not "
+                "say so, and units observed repeatedly would call for clustering.", 7.0,
             ))  # fmt: skip
         elif verdict == "iid but":
             added.append(_summary(

@@ -81,7 +81,7 @@ def printed_stars(paper: Paper, column: ColumnView, term: str) -> int | None:
     """Stars printed beside a coefficient; 0 where the table uses stars and prints none, None where it uses none."""
     token = column.get(term, "stars")
     if token is not None:
-        return round(token.value)
+        return paper.legend.count(token.printed) if paper.legend else round(token.value)
     used = any(t.table == column.facts.table and t.quantity == "stars" for t in paper.tokens.values())
     return 0 if used else None
 
@@ -121,21 +121,21 @@ def stars(paper: Paper) -> tuple[Check, ...]:
         worst, best = (p_value(t.lo, options[0].df, legend.tails), p_value(t.hi, options[0].df, legend.tails))
         formula = (
             f"|{b.printed}|/{se.printed} = {show(t)}; p in [{best:.2g}, {worst:.2g}] under {options[0].name}; "
-            f"{_count(possible)} possible under {', '.join(law.name for law in options)}"
+            f"{_count(possible, legend)} possible under {', '.join(law.name for law in options)}"
         )
         if len(possible) == len(legend.levels) + 1:
             verdict, words, severity = "cannot_tell", "The printed digits allow any number of stars.", "none"
         elif shown in possible:
             verdict, words, severity = (
                 "consistent",
-                f"{'*' * shown or 'No star'} fits {b.printed} ({se.printed}).",
+                f"{legend.mark(shown).capitalize()} fits {b.printed} ({se.printed}).",
                 "none",
             )
         else:
             verdict, severity = "inconsistent", "decision"
             words = (
-                f"{term} in {column.name} is printed with {_count({shown})}, but {b.printed} ({se.printed}) earns "
-                f"{_count(possible)} under every law."
+                f"{term} in {column.name} is printed with {_count({shown}, legend)}, but {b.printed} ({se.printed}) "
+                f"earns {_count(possible, legend)} under every law."
             )
         out.append(
             Check(
@@ -148,10 +148,8 @@ def stars(paper: Paper) -> tuple[Check, ...]:
     return tuple(out)
 
 
-def _count(counts: set[int]) -> str:
-    if counts == {0}:
-        return "no star"
-    return "/".join("no star" if c == 0 else "*" * c for c in sorted(counts))
+def _count(counts: set[int], legend: Legend) -> str:
+    return "/".join(legend.mark(c) for c in sorted(counts))
 
 
 def law_discrimination(paper: Paper) -> tuple[Check, ...]:
@@ -187,7 +185,10 @@ def law_discrimination(paper: Paper) -> tuple[Check, ...]:
                 if shown > high or (shown < low and not (unknown and kind == "t(G-1)")):
                     cut = critical(legend.levels[max(shown, 1) - 1], law.df, legend.tails)
                     against.setdefault(kind, []).append(
-                        (f"{term} in {column.name}", f"t {show(t)} with {_count({shown})}; {law.name} needs {cut:.3f}")
+                        (
+                            f"{term} in {column.name}",
+                            f"t {show(t)} with {_count({shown}, legend)}; {law.name} needs {cut:.3f}",
+                        )
                     )
                     ids.setdefault(kind, []).extend((b.id, se.id))
         rest = [k for k in judged if k not in against]
