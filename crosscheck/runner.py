@@ -23,12 +23,11 @@ from crosscheck import engines
 from crosscheck.bridge import Worker, live_kind
 from crosscheck.canon import dumps
 from crosscheck.compare import INFERENCE, Cell, Context, Tolerance, compare, compare_printed
-from crosscheck.errors import CrosscheckError
 from crosscheck.explain import explain_column, explain_printed
 from crosscheck.explain.joint import explain_joint
 from crosscheck.explain.printed_df import explain_printed_df
 from crosscheck.plan import Plan, Task
-from crosscheck.results import EstimationResult, failed
+from crosscheck.results import EstimationResult
 from crosscheck.store import Cache
 from crosscheck.study import ColumnSpec, Study
 from crosscheck.verdict import (
@@ -369,7 +368,8 @@ def _column_events(
             }
         )
     cells = column_cells(study, column, tasks, results)
-    cells = [_known(study, cell, applied) for cell in cells]
+    versions = {engine: info.version for engine, info in plan.infos.items()}
+    cells = [_known(study, cell, versions, applied) for cell in cells]
     for cell in cells:
         writer.write({"event": "cell", **cell.to_json()})
     return cells
@@ -465,31 +465,36 @@ def context_of(study: Study, column: ColumnSpec, reference: str, candidate: str)
     )
 
 
-def _known(study: Study, cell: Cell, applied: set[int]) -> Cell:
+def _known(study: Study, cell: Cell, versions: Mapping[str, str], applied: set[int]) -> Cell:
     if cell.verdict in AGREE or (cell.verdict in ("unsupported", "missing_reference") and cell.term == "*"):
         return cell
     for number, row in enumerate(study.known):
-        if row.matches(cell):
+        if row.matches(cell) and row.covers(versions.get(cell.candidate, "")):
             applied.add(number)
             return cell.explained("known", cell.explanations, reason=f"{row.reason} [{row.source}]")
     return cell
 
 
 def _idle_known(plan: Plan, applied: set[int]) -> Iterator[Cell]:
-    """Yield a stale cell for each known difference of the study that no longer shows, so that it fails loudly."""
+    """Yield a stale cell for each known difference of the study that no longer shows, so that it fails loudly.
+
+    Rows about tables or engines that this run leaves out are not judged, nor are those of other versions.
+    """
     tables = {t.column.table for t in plan.tasks}
     fitted = {t.engine for t in plan.tasks if t.answer is None or t.answer.status == "ok"}
     for number, row in enumerate(plan.study.known):
-        if number in applied or row.table not in tables:
+        named = [e for e in (row.reference, row.candidate) if e not in (None, "*", "published", "truth")]
+        if number in applied or row.table not in (*tables, "*") or any(e not in fitted for e in named):
             continue
-        if row.candidate not in (None, "*") and row.candidate not in fitted:
+        info = plan.infos.get(row.candidate or "")
+        if info is not None and not row.covers(info.version):
             continue
         yield Cell(
             study=plan.study.id,
             table=row.table,
             column=row.column or "*",
             term=row.term or "*",
-            quantity=row.quantity or "*",
+            quantity=", ".join(row.quantity or ("*",)),
             reference=row.reference or "published",
             candidate=row.candidate or "*",
             reference_value=None,
@@ -498,8 +503,3 @@ def _idle_known(plan: Plan, applied: set[int]) -> Iterator[Cell]:
             severity="printed",
             reason=f"[[known]] row {number + 1} of study.toml matches no difference any more: {row.reason}",
         )
-
-
-def crashed(engine: str, error: CrosscheckError) -> EstimationResult:
-    """Return the result of a fit whose worker could not even be started."""
-    return failed(engine, error.what)

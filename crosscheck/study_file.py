@@ -58,6 +58,39 @@ def _range(text: str) -> str:
     return text
 
 
+def _release(version: str) -> tuple[int, ...]:
+    numbers = tuple(int(part) for part in re.findall(r"[0-9]+", version.partition("+")[0]))
+    return numbers[: len(numbers) - next((i for i, n in enumerate(reversed(numbers)) if n), len(numbers))]
+
+
+def in_range(version: str, text: str) -> bool:
+    """Say whether a version lies in a range such as ``>=0.60,<0.61``; ``1.2`` equals ``1.2.0``.
+
+    Only the numbers of a version count: a pre-release ranks as the release it precedes.
+    """
+    given = _release(version)
+    for operator, bound in re.findall(r"(==|!=|<=|>=|<|>|~=)\s*([0-9][0-9A-Za-z.*+!-]*)", text):
+        limit = _release(bound.removesuffix(".*"))
+        same = given[: len(limit)] == limit if bound.endswith(".*") else given == limit
+        compatible = given >= limit and given[: max(1, bound.count("."))] == limit[: max(1, bound.count("."))]
+        holds = {
+            "==": same,
+            "!=": not same,
+            "<": given < limit,
+            "<=": given <= limit,
+            ">": given > limit,
+            ">=": given >= limit,
+            "~=": compatible,
+        }
+        if not holds[operator]:
+            return False
+    return True
+
+
+def _texts(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
 def _nonempty(text: str) -> str:
     if not text.strip():
         raise ValueError("the text is empty")
@@ -159,12 +192,17 @@ class ToleranceRow(Model):
 
 
 class KnownRow(Model):
-    """``[[known]]``: a difference that is known and explained elsewhere; stale as soon as it no longer shows."""
+    """``[[known]]``: a difference that is known and explained elsewhere; stale as soon as it no longer shows.
+
+    ``quantity`` is one word or a list of them; ``"*"``, or nothing, stands for all. A row of kind ``convention`` covers
+    a difference of two engines only where a rule has explained it by replay: an unexplained one stays unexplained.
+    ``version_range`` limits the row to versions of the candidate.
+    """
 
     table: str
     column: str | None = None
     term: str | None = None
-    quantity: str | None = None
+    quantity: Annotated[tuple[NonEmpty, ...], BeforeValidator(_texts)] | None = None
     reference: str | None = None
     candidate: str | None = None
     kind: Literal["erratum", "package_bug", "convention"]
@@ -172,17 +210,23 @@ class KnownRow(Model):
     source: NonEmpty
     version_range: Annotated[str, AfterValidator(_range)] | None = None
 
+    def covers(self, version: str) -> bool:
+        """Say whether a version of the candidate lies in the row's range; without a range, or a version, it does."""
+        return not self.version_range or not version or in_range(version, self.version_range)
+
     def matches(self, cell: Any) -> bool:
         """Say whether a compared cell (anything with table, column, term, quantity, reference, candidate) is meant."""
         pairs = (
             (self.table, cell.table),
             (self.column, cell.column),
             (self.term, cell.term),
-            (self.quantity, cell.quantity),
             (self.reference, cell.reference),
             (self.candidate, cell.candidate),
         )
-        return all(wanted in (None, "*", found) for wanted, found in pairs)
+        if self.kind == "convention" and cell.verdict == "unexplained" and cell.reference != "published":
+            return False
+        quantity = self.quantity in (None, ("*",)) or cell.quantity in (self.quantity or ())
+        return quantity and all(wanted in (None, "*", found) for wanted, found in pairs)
 
 
 class StudyFile(Model):

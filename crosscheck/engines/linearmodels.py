@@ -38,7 +38,8 @@ def _refusal(request: FitRequest, formula: Formula) -> Support:
     if "sunab" in functions(formula):
         return Support("notimpl", "sunab() is not wrapped for linearmodels")
     if request.estimator in ("re", "between"):
-        return _panel_refusal(request, formula) or _vcov_refusal(request, panel=True)
+        refusal = _panel_refusal(request, formula)
+        return _vcov_refusal(request, panel=True) if refusal is None else refusal
     panel = formula.iv is None and request.unit is not None and request.time is not None
     return _vcov_refusal(request, panel=panel)
 
