@@ -99,10 +99,12 @@ def _side(c: CellRow) -> str:
 
 
 def _merge_columns(groups: Mapping[Hashable, list[CellRow]]) -> dict[Hashable, list[CellRow]]:
-    """Put columns together in which the same engine differs from the same others in the same kind of number."""
+    """Put columns together in which an engine lacks the same terms, or differs alike from the same others."""
     out: dict[Hashable, list[CellRow]] = {}
     for key, group in groups.items():
         merged = key
+        if isinstance(key, tuple) and key[0] == "lacks":
+            merged = ("lacks", key[1], frozenset((c.term, c.quantity) for c in group))
         if isinstance(key, tuple) and key[0] == "odd":
             pairs = frozenset((c.reference, c.candidate) for c in group)
             merged = ("odd", key[1], pairs, frozenset(c.quantity for c in group) & {*PRIMARY, "nobs"})

@@ -40,8 +40,13 @@ def terminal(report: RunReport, console: Console, *, folder: Path | None = None)
         console.print(Text("INCOMPLETE: this run did not finish; what follows is what it had written", "bold red"))
     matrix = table_matrix(report)
     tables = tuple(t for t, _ in matrix.places)
+    key = ""
     for block in matrix.blocks:
-        console.print(_table(block, tables, console.width))
+        drawn, named = _table(block, tables, console.width)
+        key = named or key
+        console.print(drawn)
+    if key:
+        console.print(Text(key, "dim"))
     console.print(_counts(report))
     console.print(Text(visible(report.summary), "bold" if report.exit_code else ""))
     for finding in report.findings[:SHOWN_FINDINGS]:
@@ -61,31 +66,35 @@ def terminal(report: RunReport, console: Console, *, folder: Path | None = None)
     console.print()
 
 
-def _table(block: Block, tables: Sequence[str], width: int) -> Table:
-    """Lay a block out with engines in rows; with tables in rows, or letters alone, where that is too wide."""
-    wide = _by_engine(block, tables)
-    if _width(wide) <= width:
-        return _draw(block.title, *wide)
-    tall = _by_table(block, tables, counts=True)
-    return _draw(block.title, *(tall if _width(tall) <= width else _by_table(block, tables, counts=False)))
+def _table(block: Block, tables: Sequence[str], width: int) -> tuple[Table, str]:
+    """Lay a block out in a width, and return a key of the tables where they are numbered.
+
+    Engines in rows; tables in rows where that is too wide; engines in rows and letters alone where both are.
+    """
+    for grid in (_by_engine(block, tables, counts=True), _by_table(block, tables)):
+        if _width(grid) <= width:
+            return _draw(block.title, *grid), ""
+    numbers = [str(n) for n in range(1, len(tables) + 1)]
+    key = "tables: " + ", ".join(f"{n} {visible(t)}" for n, t in zip(numbers, tables, strict=True))
+    return _draw(block.title, *_by_engine(block, numbers, counts=False), dense=True), key
 
 
-def _by_engine(block: Block, tables: Sequence[str]) -> Grid:
+def _by_engine(block: Block, tables: Sequence[str], *, counts: bool) -> Grid:
     heads = ["engine", "version", "reached", *(visible(t) for t in tables)]
     rows: list[list[Shown]] = []
     for row in block.rows:
         e = row.engine
         how = "" if e.transport == "live" else "cyan"
         named: list[Shown] = [(visible(e.id), ""), (visible(e.version), ""), (visible(reached(e)), how)]
-        rows.append([*named, *(_entry(x, counts=True) for x in row.entries)])
+        rows.append([*named, *(_entry(x, counts=counts) for x in row.entries)])
     return heads, rows
 
 
-def _by_table(block: Block, tables: Sequence[str], *, counts: bool) -> Grid:
+def _by_table(block: Block, tables: Sequence[str]) -> Grid:
     heads = ["table", *(visible(f"{r.engine.id}\n{r.engine.version}\n{reached(r.engine)}") for r in block.rows)]
     rows: list[list[Shown]] = []
     for number, table in enumerate(tables):
-        entries = [_entry(r.entries[number], counts=counts) for r in block.rows]
+        entries = [_entry(r.entries[number], counts=True) for r in block.rows]
         if any(text for text, _ in entries):
             rows.append([(visible(table), ""), *entries])
     return heads, rows
@@ -94,15 +103,16 @@ def _by_table(block: Block, tables: Sequence[str], *, counts: bool) -> Grid:
 def _width(grid: Grid) -> int:
     heads, rows = grid
     columns = [[*head.split("\n"), *(row[n][0] for row in rows)] for n, head in enumerate(heads)]
-    return sum(max(len(text) for text in column) + 2 for column in columns)
+    return sum(max(len(text) for text in column) + 3 for column in columns) - 3
 
 
-def _draw(title: str, heads: Sequence[str], rows: Sequence[Sequence[Shown]]) -> Table:
+def _draw(title: str, heads: Sequence[str], rows: Sequence[Sequence[Shown]], *, dense: bool = False) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="", pad_edge=False)
+    table.padding = (0, 0) if dense else (0, 1)
     words = 3 if heads[0] == "engine" else 1
     for n, head in enumerate(heads):
         table.add_column(Text(head), justify="left" if n < words else "right")
