@@ -21,6 +21,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "NU
 
 import numpy as np
 import pandas as pd
+from rich.console import Console
+from rich.progress import Progress
 
 from crosscheck.conventions import Ssc, lre
 from crosscheck.designs import placebo
@@ -50,9 +52,9 @@ def make_panel(seed: int = 1) -> Panel:
     )
 
 
-def closed_form(panel: Panel, draws: np.ndarray) -> placebo.Placebos:
+def closed_form(panel: Panel, draws: np.ndarray, progress: placebo.Progress | None = None) -> placebo.Placebos:
     unit, time_ = panel.effects[("unit",)], panel.effects[("time",)]
-    return placebo.run(placebo.prepare(panel, "D", unit, time_ >= START, "CRV1", Ssc()), draws)
+    return placebo.run(placebo.prepare(panel, "D", unit, time_ >= START, "CRV1", Ssc()), draws, progress)
 
 
 def loop(panel: Panel, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +107,9 @@ def main() -> None:
         many = draw_subsets(7, 1_000_000, 6, UNITS)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began = time.perf_counter()
-        done = closed_form(panel, many)
+        with Progress(console=Console(stderr=True)) as bar:
+            task = bar.add_task("placebo draws", total=len(many))
+            done = closed_form(panel, many, lambda finished, _: bar.update(task, completed=finished))
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         print(
             f"1,000,000 draws          {time.perf_counter() - began:12.1f} s, "

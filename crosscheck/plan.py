@@ -107,10 +107,11 @@ def code_hash(language: str) -> str:
     package = Path(__file__).parent
     own = (
         *("formula.py", "formula_tree.py", "formula_parser.py", "syntax.py", "arithmetic.py", "modelmatrix.py"),
-        *("frame.py", "conventions.py", "spec.py"),
+        *("frame.py", "conventions.py", "spec.py", "design_options.py"),
     )
     parts = [sha256((package / name).read_bytes()) for name in own if (package / name).exists()]
-    return sha256("".join([_tree_hash(package / "engines", "*.py"), _tree_hash(package, "closedform/*.py"), *parts]))
+    trees = (_tree_hash(package, f"{folder}/*.py") for folder in ("engines", "closedform", "designs"))
+    return sha256("".join([*trees, *parts]))
 
 
 @dataclass

@@ -1,9 +1,16 @@
-"""What the engines of designs accept, refuse and show, without running R."""
+"""What the engines of designs accept, refuse and show."""
+
+import json
+import os
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
 
 from crosscheck import engines
+from crosscheck.bridge import r_scripts_dir
+from crosscheck.canon import dumps
 from crosscheck.design_options import DESIGN_ENGINES, DESIGN_OPTIONS
 from crosscheck.engines.designs import FITTERS
 from crosscheck.errors import DataError, UsageError
@@ -11,7 +18,7 @@ from crosscheck.options import DEFAULT_ENGINES, OPTIONS, WITHOUT_FORMULA
 from crosscheck.results import result_from_json
 from crosscheck.spec import FitRequest, VcovSpec, WeightsSpec
 from crosscheck.study import load_study
-from tests.designs_helpers import LABELS, ask, draws, panel_frame, python
+from tests.designs_helpers import LABELS, ask, draws, need_r, panel_frame, python
 
 
 def test_every_design_has_options_engines_and_a_fitter():
@@ -66,6 +73,25 @@ def test_code_names_the_request_and_hides_long_draws():
         assert max(map(len, code.splitlines())) < 200
     compile(engines.get("designs").code(request, "panel.csv"), "code", "exec")
     assert request.hash in engines.get("designs").code(request, "panel.csv")
+
+
+def test_code_for_r_runs_by_hand(tmp_path):
+    need_r()
+    frame = panel_frame()
+    request = ask("inference_grid", treatment="BDPZs", cluster="province", draws=draws("rademacher", 50))
+    frame.to_pandas().to_csv(tmp_path / "panel.csv", index=False)
+    (tmp_path / "request.json").write_text(dumps(request.to_json()), encoding="utf-8")
+    for script in r_scripts_dir().glob("*.R"):
+        shutil.copy(script, tmp_path)
+    (tmp_path / "by_hand.R").write_text(engines.get("r.designs").code(request, "panel.csv"), encoding="utf-8")
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    command = ["Rscript", "--vanilla", "by_hand.R"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    raw = json.loads(done.stdout.splitlines()[-1])
+    ours = python(request, frame)
+    for row in raw["coefs"]:
+        assert row["std_error"] == pytest.approx(ours.coef(row["term"]).std_error, rel=1e-9)
 
 
 @pytest.mark.parametrize(
