@@ -86,7 +86,9 @@ cc_plm_model <- function(request, frame, parts, needs) {
   codes <- function(x) as.integer(factor(x))
   list(
     model = model, kind = kind, effect = effect, rename = rename,
-    dropped = rename(names(model$aliased)[as.logical(model$aliased)]),
+    dropped = if (kind != "between") {
+      rename(setdiff(colnames(stats::model.matrix(model, model = "pooling")), c(names(stats::coef(model)), "(Intercept)")))
+    },
     effects = lapply(parts$fe, function(f) codes(used[[f]])), effect_names = parts$fe,
     clusters = lapply(stats::setNames(needs$cluster, needs$cluster), function(s) codes(used[[s]])),
     unit_symbol = unit, time_symbol = time, time = if (!is.null(needs$time)) codes(used[[time]]),
