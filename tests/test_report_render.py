@@ -134,7 +134,7 @@ def test_verdicts_are_told_by_letter_and_word_not_by_colour_alone(page):
     assert any(label.startswith("unexplained: differs, and no rule closes the gap") for label in labels)
     assert sum(label.startswith("error") for label in labels) == 2
     classes = [v.split() for tag, n, v in page.attributes if n == "class" and v.startswith("m ")]
-    assert {c[1] for c in classes} == {"agree", "explained", "different", "missing"}
+    assert {c[1] for c in classes} == {"agree", "explained", "different", "missing", "silent"}
 
 
 def test_tables_stand_as_in_the_paper_and_the_first_differing_digit_is_marked(report):
@@ -417,19 +417,23 @@ def test_the_terminal_shows_engines_by_tables_the_sentence_and_the_exit_code(rep
     assert " ".join(report.summary.split()) in flat
 
 
-def test_many_tables_stand_in_rows_and_nothing_is_cut_off():
-    run = agreeing_events(7)
+def split(run, name):
+    """Put every column of a run with one table in a table of its own."""
     columns = run[0]["tables"][0]["columns"]
-    run[0] = dict(run[0], tables=[{"id": f"table_{c['id']}", "columns": [c]} for c in columns])
-    run = [dict(e, table=f"table_{e['column']}") if e["event"] in ("cell", "result") else e for e in run]
-    text = shown(fold(run), width=80)
-    assert all(re.search(rf"table_{c['id']} +\d+/\d+ R +\d+/\d+ R +\d+/\d+ R", text) for c in columns)
-    assert "…" not in text
-    run[0]["engines"] = [dict(e, transport="live") for e in run[0]["engines"]]
-    narrow = shown(fold(run), width=40)
+    engines = [dict(e, transport="live") for e in run[0]["engines"]]
+    header = dict(run[0], tables=[{"id": f"{name}{c['id']}", "columns": [c]} for c in columns], engines=engines)
+    return [header, *(dict(e, table=f"{name}{e['column']}") if e["event"] != "footer" else e for e in run[1:])]
+
+
+def test_many_tables_stand_in_rows_or_are_numbered_and_nothing_is_cut_off():
+    text = shown(fold(split(agreeing_events(7), "table_")), width=60)
+    assert all(re.search(rf"table_{n} +\d+/\d+ R +\d+/\d+ R +\d+/\d+ R", text) for n in range(1, 8))
+    narrow = shown(fold(split(agreeing_events(7), "a_long_name_of_a_table_")), width=50)
     assert re.search(r"pyfixest +0\.60\.0 +live +R +R +R +R +R +R +R", narrow)
-    assert "tables: 1 table_1, 2 table_2" in " ".join(narrow.split())
-    assert "…" not in narrow
+    assert "tables: 1 a_long_name_of_a_table_1, 2 a_long_name_of_a_table_2" in " ".join(narrow.split())
+    for lines, width in ((text, 60), (narrow, 50)):
+        assert "…" not in lines
+        assert max(len(line.rstrip()) for line in lines.splitlines()) <= width
 
 
 def test_no_engine_can_steer_the_terminal():

@@ -29,7 +29,7 @@ class Entry:
 
     @property
     def group(self) -> str:
-        """``agree``, ``explained``, ``different`` or ``missing``."""
+        """``agree``, ``explained``, ``different``, ``missing`` or ``silent``."""
         return group_of(self.verdict)
 
     @property
@@ -107,23 +107,33 @@ def _matrix(report: RunReport, places: tuple[tuple[str, str], ...], *, whole_tab
     # A fit that did not happen is shown in the row of the engine that did not make it, not in its partners' rows.
     pairs = [p for p in report.pairs if p.compared or (p.table, p.column, p.reference) not in failed]
     printed = [p for p in pairs if p.reference == PRINTED]
-    between = [p for p in pairs if p.reference != PRINTED]
+    own = [p for p in pairs if _recorded_twin(p)]
+    between = [p for p in pairs if p.reference != PRINTED and not _recorded_twin(p)]
     blocks = []
     shown: set[str] = set()
-    for title, block_pairs in (("Against the printed table", printed), ("Against other engines", between)):
+    for title, block_pairs in (
+        ("Against the printed table", printed),
+        ("Against other engines", between),
+        ("Against its own recorded reference", own),
+    ):
         if not block_pairs:
             continue
         candidates = {p.candidate for p in block_pairs}
         silent = [f for f in failures if f.source not in shown]
-        own = candidates | {f.source for f in silent}
+        listed = candidates | {f.source for f in silent}
         rows = tuple(
             _row(e, block_pairs, [f for f in silent if f.source == e.id], places, whole_tables)
             for e in report.engines
-            if e.id in own
+            if e.id in listed
         )
-        shown |= own
+        shown |= listed
         blocks.append(Block(title=title, rows=tuple(r for r in rows if any(r.entries))))
     return Matrix(places=places, blocks=tuple(b for b in blocks if b.rows))
+
+
+def _recorded_twin(p: PairRow) -> bool:
+    """Say whether an engine is compared with its own recorded result, as ``r.fixest@0.14.2``."""
+    return p.reference.startswith(f"{p.candidate}@")
 
 
 def _row(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-STYLES = {"agree": "green", "explained": "yellow", "different": "bold red", "missing": "magenta"}
+STYLES = {"agree": "green", "explained": "yellow", "different": "bold red", "missing": "magenta", "silent": "dim"}
 SHOWN_FINDINGS = 3
 Shown = tuple[str, str]
 Grid = tuple[list[str], list[list[Shown]]]
@@ -144,6 +144,6 @@ def _counts(report: RunReport) -> Text:
     ):
         inner = ", ".join(f"{v.replace('_', ' ')} {n}" for v, n in report.counts if v in verdicts)
         total = report.count(*verdicts)
-        style = STYLES[group_of(verdicts[0])] if total else "dim"
+        style = STYLES[group_of(verdicts[-1])] if total else "dim"
         parts += [" · " if parts else "", (f"{total:,} {label}", style), f" ({inner})" if inner else ""]
     return Text.assemble(*parts)

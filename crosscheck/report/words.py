@@ -132,11 +132,13 @@ def short_name(quantity: str) -> str:
 
 
 def group_of(verdict: Verdict) -> str:
-    """Return the group of a verdict: ``agree``, ``explained``, ``different`` or ``missing``."""
+    """Return the group of a verdict: ``agree``, ``explained``, ``different``, ``missing``, or ``silent`` (unsupported)."""
     if verdict in AGREE:
         return "agree"
     if verdict in EXPLAINED:
         return "explained"
+    if verdict == "unsupported":
+        return "silent"
     return "different" if verdict in DIFFERENT else "missing"
 
 
