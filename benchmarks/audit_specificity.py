@@ -18,7 +18,7 @@ from crosscheck.audit.simulate import simulate_paper
 
 def named(report: AuditReport) -> str:
     """What the audit calls the SEs of a paper: iid, not, both, or nothing."""
-    kinds = sorted({c.id.rsplit(":", 1)[1] for c in report.checks if c.family == 36})
+    kinds = sorted({c.id.split(":")[1] for c in report.checks if c.family == 36})
     return "+".join(kinds) or "nothing"
 
 

@@ -23,6 +23,7 @@ from crosscheck.audit.tokens import heading
 NAMED = 1e-3
 WITHOUT_ONE = 1e-4
 WITHOUT_TWO = 1e-7
+CLASSICAL = "36:iid:"
 
 
 def blocks(paper: Paper, checks: Sequence[Check]) -> tuple[tuple[Check, ...], ...]:
@@ -146,7 +147,7 @@ def resolve(paper: Paper, checks: Sequence[Check]) -> tuple[Check, ...]:
 
 
 def _is_classical(paper: Paper, check: Check, added: Sequence[Check]) -> bool:
-    named = {k for c in added if c.id.endswith(":iid") for k in c.id.split("|")[1].split(",")}
+    named = {k for c in added if c.id.startswith(CLASSICAL) for k in se_columns(paper, c)}
     named |= {c.key for c in paper.columns if c.facts.se == "iid"}
     columns = se_columns(paper, check)
     return bool(named) and (any(k in named for k in columns) or check.family in (26, 38))
@@ -182,7 +183,7 @@ def _summary(
 ) -> Check:
     kind = "not" if "not classical" in words else "iid"
     return Check(
-        id=f"36|{','.join(names)}|:{kind}", family=36, kind="exact identity", tokens=tokens,
+        id=f"36:{kind}:{min(names)}", family=36, kind="exact identity", tokens=tokens,
         verdict=verdict,  # type: ignore[arg-type]
         formula=formula, statement=words, category="undisclosed", strength="strong", severity="cosmetic", rank=rank,
     )  # fmt: skip

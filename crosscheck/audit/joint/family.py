@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crosscheck.audit.checks import Check
+from crosscheck.audit.families.setype import CLASSICAL, se_columns
 from crosscheck.audit.joint.conflict import Repair, minimal_conflict, single_repairs
 from crosscheck.audit.joint.model import Block
 from crosscheck.audit.joint.solver import solve
@@ -19,8 +20,7 @@ def classical_columns(paper: Paper, checks: Sequence[Check]) -> tuple[frozenset[
     """Return the columns whose SEs are declared or named classical, and whether all of them are declared so."""
     declared = {c.key for c in paper.columns if c.facts.se == "iid"}
     named = {
-        key for check in checks if check.id.startswith("36|") and check.id.endswith(":iid")
-        for key in check.id.split("|")[1].split(",")
+        key for check in checks if check.id.startswith(CLASSICAL) for key in se_columns(paper, check)
     }  # fmt: skip
     return frozenset(declared | named), not named - declared
 
