@@ -109,12 +109,12 @@ _VCOV = {
 }
 
 
-_CONTROL = {code: "\ufffd" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if chr(code) not in "\t\n\r"}
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def visible(text: str) -> str:
     """Replace control characters, so that no engine's message can steer a terminal or break a file."""
-    return text.translate(_CONTROL)
+    return _CONTROL.sub("\ufffd", text)
 
 
 _NUMBERED = re.compile(r"[0-9]+[a-z]?|[A-Za-z]|[IVX]+|[ivx]+")
@@ -132,7 +132,7 @@ def short_name(quantity: str) -> str:
 
 
 def group_of(verdict: Verdict) -> str:
-    """Return the group of a verdict: ``agree``, ``explained``, ``different``, ``missing``, or ``silent`` (unsupported)."""
+    """Return the group of a verdict: ``agree``, ``explained``, ``different``, ``missing``, ``silent`` (unsupported)."""
     if verdict in AGREE:
         return "agree"
     if verdict in EXPLAINED:
