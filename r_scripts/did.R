@@ -32,7 +32,8 @@ cc_did_data <- function(request, frame, unit_name, time_name) {
   if (!is.null(unit_name)) {
     data$cc_id <- as.double(as.integer(factor(cc_values(frame, cc_symbol(frame, unit_name, "category"), request))))
   }
-  weights <- if (!is.null(request$weights)) cc_weights_symbol(request, frame)
+  weights <- cc_weights_symbol(request, frame)
+  if (is.null(weights) && !is.null(o$weights)) weights <- cc_symbol(frame, o$weights, "number")
   if (!is.null(weights)) {
     data$cc_w <- cc_values(frame, weights, request)
     cc_check_weights(data$cc_w)

@@ -40,3 +40,25 @@ cc_hc3 <- function(request, frame) {
 }
 
 cc_register("r.hc3", cc_hc3, "sandwich")
+
+# did when called by hand on columns that it likes, its group-time effects or one aggregation.
+cc_did_by_hand <- function(request, frame) {
+  o <- request$options
+  data <- as.data.frame(frame$values)
+  data$number <- as.integer(factor(data$unit))
+  gt <- did::att_gt(
+    yname = "y", tname = "time", idname = "number", gname = "first", data = data, bstrap = FALSE, cband = FALSE,
+    xformla = if (length(o$covariates)) stats::reformulate(unlist(o$covariates)) else ~1,
+    control_group = o$control_group, est_method = o$est_method, base_period = o$base_period,
+    anticipation = o$anticipation, weightsname = o$weights
+  )
+  if (o$aggregation == "none") {
+    coefs <- cc_coefs(sprintf("ATT(%g,%g)", gt$group, gt$t), gt$att, gt$se)
+  } else {
+    a <- did::aggte(gt, type = o$aggregation, bstrap = FALSE, cband = FALSE)
+    coefs <- cc_coefs(c("overall", as.character(a$egt)), c(a$overall.att, a$att.egt), c(a$overall.se, a$se.egt))
+  }
+  list(version = "0", status = "ok", seconds = 0, coefs = coefs)
+}
+
+cc_register("r.didbyhand", cc_did_by_hand, "did")
