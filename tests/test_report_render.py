@@ -21,6 +21,7 @@ from crosscheck.report.html import render_notes
 from crosscheck.report.junit import counts_against
 from crosscheck.report.latex import escape as tex
 from crosscheck.report.layout import Layout, merge
+from crosscheck.report.layout import _text as layout_text
 from crosscheck.report.markdown import escape as md
 from crosscheck.report.markdown import fence
 from crosscheck.report.plots import _families, panels, svg, ticks
@@ -28,7 +29,7 @@ from crosscheck.verdict import AGREE
 from tests.report_runs import HOSTILE, agreeing_events, big_events, events, write_run
 
 CONTROL = "\x1b[31mred\x00\x08"
-VOID = {"meta", "br", "hr", "img", "input", "link", "path"}
+VOID = {"meta", "br", "wbr", "hr", "img", "input", "link", "path"}
 OPTIONAL = {"td", "th", "tr", "tbody", "thead", "li", "p"}
 
 
@@ -478,3 +479,9 @@ def test_the_fixture_itself_agrees_where_it_should(report):
     between = [c for c in report.cells if c.column == "1" and c.reference == "r.fixest" and c.candidate == "pyfixest"]
     assert between
     assert all(c.verdict in AGREE for c in between)
+
+
+def test_small_p_values_are_shown_in_powers_of_ten():
+    assert layout_text(4.7e-9, 10, "p_value") == "4.7e−09"
+    assert layout_text(0.00047, 6, "p_value") == "0.000470"
+    assert layout_text(4.7e-9, 10, "estimate") == "0.0000000047"

@@ -5,6 +5,7 @@ The page needs no script, no network and no other file; it follows the reader's 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -129,6 +130,7 @@ def _environment() -> Environment:
         day=lambda stamp: stamp[:10],
         moment=lambda stamp: stamp.replace("T", " ").replace("Z", " UTC"),
         sentence=lambda text: (text.capitalize() if text.startswith("all ") else text) + ".",
+        breakable=lambda term: Markup("<wbr>").join(re.split(r"(?<=[:+(=])(?=\w)", term)),
         plain=lambda word: str(word).replace("_", " "),
     )
     env.globals.update(

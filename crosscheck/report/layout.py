@@ -31,6 +31,7 @@ ALWAYS = ("estimate", "std_error")
 IN_UNITS = (*ALWAYS, "conf_low", "conf_high")
 STATISTICS = ("nobs", "r2", "adj_r2", "r2_within")
 MAX_TERMS = 40
+SMALL_P = 1e-4
 LANGUAGES = (("python", "Python"), ("r", "R"))
 
 
@@ -282,7 +283,7 @@ class Layout:
         table: TableRow,
     ) -> Number:
         mine = [c for c in cells if c.candidate == engine]
-        text = fixed(value, decimals)
+        text = _text(value, decimals, quantity)
         marks = [
             mark(text, self._other_text(c, printed, decimals), True)
             for c in mine
@@ -308,7 +309,7 @@ class Layout:
     def _other_text(c: CellRow, printed: PrintedRow | None, decimals: int) -> str:
         if c.reference == PRINTED and printed is not None:
             return printed.printed.replace("-", MINUS)
-        return fixed(c.reference_value, decimals) if isinstance(c.reference_value, float) else ""
+        return _text(c.reference_value, decimals, c.quantity) if isinstance(c.reference_value, float) else ""
 
     def _absent(self, table: TableRow, column: ColumnRow, present: set[str]) -> Iterable[Number]:
         """Yield a dash for each language whose engines all failed in the column, once for each term."""
@@ -321,6 +322,13 @@ class Layout:
                 continue
             why = "; ".join(f"{s.source}: {s.result.reason}" for s in sources if s.result)
             yield Number(shown=Shown("—"), full=why, verdict="error", label=label)
+
+
+def _text(value: float, decimals: int, quantity: str) -> str:
+    """Write a number as the table shows it; a small p-value in powers of ten, whatever the table prints."""
+    if quantity == "p_value" and 0 < value < SMALL_P:
+        return f"{value:.5g}".replace("-", MINUS)
+    return fixed(value, decimals)
 
 
 def merge(order: list[str], terms: Sequence[str]) -> None:
