@@ -10,7 +10,18 @@ import pandas as pd
 
 from crosscheck.audit.checks import CATEGORIES, Check
 from crosscheck.audit.facts import Claims, Facts, read_toml
-from crosscheck.audit.families import constant, descriptives, design, fit, mediation, prose, setype, stars, variance
+from crosscheck.audit.families import (
+    constant,
+    descriptives,
+    design,
+    dynamics,
+    fit,
+    mediation,
+    prose,
+    setype,
+    stars,
+    variance,
+)
 from crosscheck.audit.paper import Paper, build
 from crosscheck.audit.tokens import rows_of, tokens_of
 
@@ -24,7 +35,7 @@ FAMILY_FUNCTIONS: tuple[Family, ...] = (
     constant.dummy_constant, constant.cell_means, variance.twfe_se, variance.common_vif, variance.se_ratio,
     variance.vif_floor, variance.winsorised, variance.residual_spread, mediation.coefficients, mediation.hidden_digits,
     mediation.added_se, mediation.indirect_effects, design.no_difference_in_differences, design.classification,
-    design.matching, design.event_study, design.placebo, design.inflation, prose.subgroup_differences,
+    design.matching, dynamics.event_study, dynamics.placebo, design.inflation, prose.subgroup_differences,
     prose.logs_and_shares, prose.claims,
 )  # fmt: skip
 
@@ -73,15 +84,17 @@ def order(checks: tuple[Check, ...]) -> tuple[Check, ...]:
 
 
 def one_finding_each(checks: tuple[Check, ...]) -> tuple[Check, ...]:
-    """Keep the first of several findings that say the same of the same tokens; the rest stay as checks."""
-    seen: set[tuple[str, frozenset[str]]] = set()
+    """Keep the first of several findings on a claim that rest on the same tokens; the rest stay as checks."""
+    seen: list[tuple[str, frozenset[str]]] = []
     out = []
     for check in checks:
-        key = (check.category if check.category == "claim" else check.id, frozenset(check.tokens))
-        again = check.is_finding and check.verdict == "reveals" and key in seen
-        out.append(check.but(severity="none") if again else check)
-        if check.is_finding:
-            seen.add(key)
+        tokens = frozenset(check.tokens)
+        told = any(kind == check.kind and tokens <= other for kind, other in seen)
+        if check.category == "claim" and check.verdict == "reveals" and check.is_finding:
+            out.append(check.but(severity="none") if told else check)
+            seen.append((check.kind, tokens))
+        else:
+            out.append(check)
     return tuple(out)
 
 

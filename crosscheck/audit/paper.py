@@ -269,3 +269,9 @@ def _splits(total: int, posts: tuple[int, ...], units: int) -> list[tuple[int, .
     for g in range(min(units, total // posts[0]) + 1):
         out += [(g, *tail) for tail in _splits(total - g * posts[0], posts[1:], units - g)]
     return out
+
+
+def treated_total(paper: Paper) -> int | None:
+    """Return the number of treated units, where the printed mean of the treatment settles it."""
+    totals = {sum(g for g, _ in option) for option in paper.cohorts}
+    return totals.pop() if len(totals) == 1 else None
