@@ -1,32 +1,37 @@
 """How are numbers, objects and data written so that a hash or a digit never depends on the machine?
 
-JSON is written with sorted keys where a hash is taken, floats with 17 significant digits, NaN and infinities as strings.
+JSON is written with sorted keys where a hash is taken, floats with 17 significant digits, NaN and infinities as
+strings.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from json.encoder import encode_basestring as _string
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_WORDS = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
+_SCALARS = (int, float, str, type(None))
+_PLAIN = frozenset({str, float, int, bool, type(None)})
 
 
 def number(value: float) -> str:
     """Write one float as JSON: 17 significant digits, or a quoted word for NaN and the infinities."""
-    if math.isnan(value):
-        return '"NaN"'
-    if math.isinf(value):
-        return '"Infinity"' if value > 0 else '"-Infinity"'
     text = format(value, ".17g")
-    return text if any(mark in text for mark in ".en") else text + ".0"
+    if "." in text or "e" in text:
+        return text
+    if "n" in text:  # nan, inf, -inf
+        return _WORDS[text]
+    return text + ".0"
 
 
 def parse_number(value: Any) -> float | None:
@@ -50,6 +55,16 @@ def dumps(value: Any, *, sort_keys: bool = False, indent: int | None = None) -> 
 
 
 def _encode(value: Any, sort_keys: bool, indent: int | None, level: int) -> str:
+    """Write a value; exact built-in types, which nearly all are, are told apart by one look at their type."""
+    kind = type(value)
+    if kind is str:
+        return _string(value)
+    if kind is float:
+        return number(value)
+    if kind is dict:
+        return _mapping(value, sort_keys, indent, level)
+    if kind is list or kind is tuple:
+        return _sequence(value, sort_keys, indent, level)
     if value is None:
         return "null"
     if isinstance(value, bool | np.bool_):
@@ -59,30 +74,79 @@ def _encode(value: Any, sort_keys: bool, indent: int | None, level: int) -> str:
     if isinstance(value, float | np.floating):
         return number(float(value))
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return _string(value)
     if isinstance(value, np.ndarray):
         value = value.tolist()
-    pad, sep, end = ("", ", ", "")
-    if indent is not None:
-        pad, end = "\n" + " " * indent * (level + 1), "\n" + " " * indent * level
-        sep = "," + pad
     if isinstance(value, Mapping):
-        if not value:
-            return "{}"
-        keys = sorted(value) if sort_keys else list(value)
-        if not all(isinstance(k, str) for k in keys):
-            raise TypeError("JSON keys must be strings")
-        items = (
-            json.dumps(k, ensure_ascii=False) + ": " + _encode(value[k], sort_keys, indent, level + 1) for k in keys
-        )
-        return "{" + pad + sep.join(items) + end + "}"
+        return _mapping(value, sort_keys, indent, level)
     if isinstance(value, list | tuple):
-        if not value:
-            return "[]"
-        if indent is not None and all(isinstance(v, int | float | str | None) for v in value):
-            return "[" + ", ".join(_encode(v, sort_keys, None, 0) for v in value) + "]"
-        return "[" + pad + sep.join(_encode(v, sort_keys, indent, level + 1) for v in value) + end + "]"
+        return _sequence(value, sort_keys, indent, level)
     raise TypeError(f"cannot write {type(value).__name__} as JSON")
+
+
+def _breaks(indent: int | None, level: int) -> tuple[str, str, str]:
+    """Return what opens, separates and closes the items of a mapping or sequence."""
+    if indent is None:
+        return "", ", ", ""
+    pad = "\n" + " " * indent * (level + 1)
+    return pad, "," + pad, "\n" + " " * indent * level
+
+
+def _mapping(value: Mapping[str, Any], sort_keys: bool, indent: int | None, level: int) -> str:
+    if not value:
+        return "{}"
+    parts = []
+    for key in sorted(value) if sort_keys else value:
+        if not isinstance(key, str):
+            raise TypeError("JSON keys must be strings")
+        item = value[key]
+        kind = type(item)
+        if kind is str:
+            text = _string(item)
+        elif item is None:
+            text = "null"
+        elif kind is float:
+            text = number(item)
+        else:
+            text = _encode(item, sort_keys, indent, level + 1)
+        parts.append(f"{_string(key)}: {text}")
+    pad, sep, end = _breaks(indent, level)
+    return "{" + pad + sep.join(parts) + end + "}"
+
+
+def _sequence(value: Sequence[Any], sort_keys: bool, indent: int | None, level: int) -> str:
+    if not value:
+        return "[]"
+    if indent is not None and all(isinstance(v, _SCALARS) for v in value):
+        return "[" + ", ".join([_encode(v, sort_keys, None, 0) for v in value]) + "]"
+    pad, sep, end = _breaks(indent, level)
+    return "[" + pad + sep.join([_encode(v, sort_keys, indent, level + 1) for v in value]) + end + "]"
+
+
+_names: dict[type[Any], tuple[str, ...] | None] = {}
+
+
+def _names_of(cls: type[Any]) -> tuple[str, ...] | None:
+    """Return the names of a dataclass's fields, ``None`` for any other class."""
+    if cls not in _names:
+        _names[cls] = tuple(f.name for f in fields(cls)) if is_dataclass(cls) else None
+    return _names[cls]
+
+
+def plain(value: Any) -> Any:
+    """Return a dataclass, and those within it, as mappings; what is not a dataclass stays what it is.
+
+    Unlike :func:`dataclasses.asdict` it copies no mapping and no scalar.
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is tuple:
+        return tuple([plain(v) for v in value])
+    names = _names_of(kind)
+    if names is None:
+        return value
+    return {name: item if type(item := getattr(value, name)) in _PLAIN else plain(item) for name in names}
 
 
 def sha256(value: str | bytes) -> str:

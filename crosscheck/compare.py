@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from crosscheck.canon import plain
 from crosscheck.conventions import critical, p_of, stars_of
 from crosscheck.published import PublishedNumber
 from crosscheck.results import COEF_QUANTITIES, COUNTS, STAT_QUANTITIES, CoefRow, EstimationResult
@@ -69,7 +70,8 @@ class Cell:
 
     def to_json(self) -> dict[str, Any]:
         """Return the cell as a JSON-like mapping."""
-        return asdict(self)
+        row: dict[str, Any] = plain(self)
+        return row
 
     def explained(self, verdict: Verdict, explanations: Sequence[Explanation], reason: str = "") -> Cell:
         """Return the cell with its cause named."""

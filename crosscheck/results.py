@@ -8,10 +8,10 @@ Every source (a Python package, an R package, a recorded R run, the printed tabl
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from crosscheck.canon import parse_number
+from crosscheck.canon import parse_number, plain
 
 Status = Literal["ok", "error", "unsupported"]
 
@@ -152,7 +152,10 @@ class EstimationResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-like mapping; write it with :func:`crosscheck.canon.dumps`."""
-        return asdict(self)
+        return {name: self.vcov if name == "vcov" else plain(getattr(self, name)) for name in _FIELDS}
+
+
+_FIELDS = tuple(f.name for f in fields(EstimationResult))
 
 
 def failed(engine: str, reason: str, *, status: Status = "error", **extra: Any) -> EstimationResult:
@@ -160,16 +163,27 @@ def failed(engine: str, reason: str, *, status: Status = "error", **extra: Any) 
     return EstimationResult(engine=engine, status=status, reason=reason, **extra)
 
 
+_NONE: frozenset[str] = frozenset()
+_TERM, _EXTRA = frozenset({"term"}), frozenset({"term", "quantity"})
+_KNOWN: dict[type[Any], frozenset[str]] = {
+    cls: frozenset(f.name for f in fields(cls))
+    for cls in (CoefRow, FitStats, Extra, Conventions, Condition, EstimationResult)
+}
+
+
 def _build(cls: type[Any], raw: Mapping[str, Any]) -> Any:
-    known = {f.name for f in fields(cls)}
-    unknown = set(raw) - known
+    unknown = raw.keys() - _KNOWN[cls]
     if unknown:
-        raise ValueError(f"{cls.__name__} has no field {sorted(unknown)[0]!r}")
+        raise ValueError(f"{cls.__name__} has no field {min(unknown)!r}")
     return cls(**raw)
 
 
 def _numbers(raw: Mapping[str, Any], words: frozenset[str]) -> dict[str, Any]:
-    return {k: v if k in words else parse_number(v) for k, v in raw.items()}
+    return {k: v if type(v) is float or k in words else parse_number(v) for k, v in raw.items()}
+
+
+def _entry(value: Any) -> float:
+    return value if type(value) is float else parse_number(value) or 0.0
 
 
 def result_from_json(raw: Mapping[str, Any]) -> EstimationResult:
@@ -181,16 +195,16 @@ def result_from_json(raw: Mapping[str, Any]) -> EstimationResult:
         Where the mapping has unknown fields or values of the wrong type.
     """
     data = dict(raw)
-    data["coefs"] = tuple(_build(CoefRow, _numbers(r, frozenset({"term"}))) for r in data.get("coefs", ()))
-    data["stats"] = _build(FitStats, _numbers(data.get("stats") or {}, frozenset()))
-    data["extras"] = tuple(_build(Extra, _numbers(r, frozenset({"term", "quantity"}))) for r in data.get("extras", ()))
+    data["coefs"] = tuple(_build(CoefRow, _numbers(r, _TERM)) for r in data.get("coefs", ()))
+    data["stats"] = _build(FitStats, _numbers(data.get("stats") or {}, _NONE))
+    data["extras"] = tuple(_build(Extra, _numbers(r, _EXTRA)) for r in data.get("extras", ()))
     conventions = dict(data.get("conventions") or {})
     for key in ("k", "ssc_factor", "df_t"):
         conventions[key] = parse_number(conventions.get(key))
     for key in ("cluster", "n_clusters", "notes"):
         conventions[key] = tuple(conventions.get(key) or ())
     data["conventions"] = _build(Conventions, conventions)
-    data["vcov"] = tuple(tuple(parse_number(v) or 0.0 for v in row) for row in data.get("vcov") or ())
+    data["vcov"] = tuple(tuple([_entry(v) for v in row]) for row in data.get("vcov") or ())
     data["vcov_terms"] = tuple(data.get("vcov_terms") or ())
     data["dropped"] = tuple(data.get("dropped") or ())
     data["conditions"] = tuple(_build(Condition, c) for c in data.get("conditions") or ())
