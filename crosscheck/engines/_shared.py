@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Codes = NDArray[np.int64]
 
+ROUNDING = 1e-12
 _ABOUT_APIS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 
 
@@ -226,6 +227,19 @@ def coef_rows(
 def matrix_rows(matrix: Any) -> tuple[tuple[float, ...], ...]:
     """Return a matrix as tuples of floats."""
     return tuple(tuple(row) for row in np.asarray(matrix, dtype=np.float64).tolist())
+
+
+def definiteness_notes(request: FitRequest, matrix: Any) -> tuple[str, ...]:
+    """Say that a covariance has negative eigenvalues, where it may have; fixest replaces them by 1e-16."""
+    if len(request.vcov.cluster) < 2 and request.vcov.type not in ("NW", "DK"):
+        return ()
+    values = np.asarray(matrix, dtype=np.float64)
+    if values.size == 0 or not np.isfinite(values).all():
+        return ()
+    eigenvalues = np.linalg.eigvalsh((values + values.T) / 2)
+    if eigenvalues[0] >= -ROUNDING * eigenvalues[-1]:
+        return ()
+    return ("the covariance has negative eigenvalues and is given as it is",)
 
 
 def finite(value: Any) -> float | None:

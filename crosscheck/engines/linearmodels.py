@@ -17,7 +17,7 @@ from crosscheck.engines import _linearmodels_code
 from crosscheck.engines._linearmodels_choice import Choice, Family, agrees, choose, factors, parameters
 from crosscheck.engines._linearmodels_fit import OWN, run, run_panel
 from crosscheck.engines._sample import Sample, counts_of, sample_of
-from crosscheck.engines._shared import Recording, coef_rows, finite, matrix_rows, require_df, wanted
+from crosscheck.engines._shared import Recording, coef_rows, definiteness_notes, finite, matrix_rows, require_df, wanted
 from crosscheck.engines.base import YES, Support
 from crosscheck.errors import Unsupported
 from crosscheck.formula import INTERCEPT, Formula, functions, parse
@@ -231,7 +231,7 @@ def _report(
             df_t=df,
             singletons_dropped=0,
             rows_dropped=sample.rows_dropped,
-            notes=tuple(notes),
+            notes=(*notes, *definiteness_notes(request, result.cov)),
         ),
         vcov=matrix_rows(np.asarray(result.cov)[np.ix_(places, places)]),
         dropped=tuple(term for term in terms if term not in shown),

@@ -18,6 +18,7 @@ from crosscheck.engines._sample import Sample, counts_of, sample_of
 from crosscheck.engines._shared import (
     Recording,
     coef_rows,
+    definiteness_notes,
     finite,
     lag_of,
     matrix_rows,
@@ -332,7 +333,7 @@ def _answer(engine: str, request: FitRequest, sample: Sample, formula: Formula) 
             df_t=df,
             singletons_dropped=0,
             rows_dropped=sample.rows_dropped,
-            notes=tuple(notes),
+            notes=(*notes, *definiteness_notes(request, result.cov_params())),
         ),
         vcov=matrix_rows(np.asarray(result.cov_params())[:shown, :shown]),
         conditions=recorded.conditions,
