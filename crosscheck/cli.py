@@ -136,12 +136,51 @@ def doctor(format_: str) -> int:
 @click.option("--unit", help="Column that names the unit.")
 @click.option("--time", help="Column that names the period.")
 @click.option("--formula", help="First regression, in fixest's syntax.")
-def init(folder: Path, data: Path | None, unit: str | None, time: str | None, formula: str | None) -> int:
+@click.option("--audit", "for_audit", is_flag=True, help="A study of printed numbers only, for crosscheck audit.")
+def init(
+    folder: Path, data: Path | None, unit: str | None, time: str | None, formula: str | None, for_audit: bool
+) -> int:
     """Make a study's folder: study.toml, published.csv, and a place for the data."""
+    if for_audit:
+        from crosscheck.audit.cli import scaffold_audit
+
+        click.echo(scaffold_audit(folder))
+        return 0
     from crosscheck.scaffold import scaffold
 
     click.echo(scaffold(folder, data=data, unit=unit, time=time, formula=formula))
     return 0
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of audit.html, audit.md, audit.json.")
+@click.option("--fail-on", type=FAIL_ON, default="printed", show_default=True, help="Least severity that gives exit 1.")
+@_format_option
+def audit(study: Path, out: Path | None, fail_on: str, format_: str) -> int:
+    """Say what a paper's printed numbers prove about themselves; needs no data."""
+    from crosscheck.audit.cli import run_audit
+
+    return run_audit(study, out, format_, fail_on)
+
+
+@cli.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.argument("table")
+@click.argument("column")
+@click.argument("term", required=False)
+@click.option("--transport", type=TRANSPORTS, default="auto", show_default=True, help="How R is reached.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.1), default=120.0, show_default=True, help="Seconds for one fit."
+)
+@_format_option
+def explain(
+    study: Path, table: str, column: str, term: str | None, transport: Transport, timeout: float, format_: str
+) -> int:
+    """Say why the numbers of a column (or of one term of it) differ, with formula, replay and remedy."""
+    from crosscheck.explaining import explain_cells
+
+    return explain_cells(study, table, column, term, transport, timeout, format_)
 
 
 @cli.command()
@@ -170,7 +209,9 @@ def main(argv: list[str] | None = None) -> None:
         _say(error)
         code = error.exit_code
     except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("crosscheck: interrupted; the run file is incomplete, what was fitted is cached: run again", err=True)
+        click.echo(
+            "crosscheck: interrupted; the run file is incomplete, what was fitted is cached; run again", err=True
+        )
         code = 2
     except click.ClickException as error:
         error.show(file=sys.stderr)
