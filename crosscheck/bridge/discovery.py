@@ -127,15 +127,15 @@ def _find_r(_: tuple[str, ...]) -> RInstallation | None:
         )
         lines = done.stdout.decode("utf-8", "replace").splitlines()
         raw = json.loads(next(line for line in lines if line.startswith('{"R":')))
-    except (OSError, subprocess.SubprocessError, ValueError, StopIteration):
+        return RInstallation(
+            rscript=rscript,
+            home=str(raw["home"]),
+            version=str(raw["R"]),
+            libraries=tuple(str(p) for p in raw["libraries"]),
+            packages=tuple(sorted((str(k), str(v)) for k, v in raw["packages"].items())),
+        )
+    except (OSError, subprocess.SubprocessError, ValueError, StopIteration, KeyError, TypeError, AttributeError):
         return None
-    return RInstallation(
-        rscript=rscript,
-        home=str(raw["home"]),
-        version=str(raw["R"]),
-        libraries=tuple(str(p) for p in raw["libraries"]),
-        packages=tuple(sorted((str(k), str(v)) for k, v in raw["packages"].items())),
-    )
 
 
 def r_packages() -> Mapping[str, str]:
