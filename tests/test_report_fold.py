@@ -15,6 +15,7 @@ from crosscheck.report.matrix import column_matrix, table_matrix
 from crosscheck.report.pairs import least_digits, worst_verdict
 from crosscheck.report.summary import standing
 from crosscheck.report.words import fixed_effects, listing, pairs_name, places_name, plain_formula
+from crosscheck.results import failed
 from crosscheck.verdict import AGREE, SEVERITIES, VERDICTS
 from tests.report_runs import agreeing_events, big_events, events, write_run
 
@@ -217,6 +218,18 @@ def test_the_matrix_shows_a_failed_fit_in_the_row_of_the_engine_that_failed_only
         "draws": "       ~",
     }
     assert letters(own) == {"r.fixest": "       %"}
+
+
+def test_an_engine_that_nothing_could_be_compared_with_still_has_its_row():
+    run = agreeing_events(2)
+    result = next(e for e in run if e["event"] == "result" and e["source"] == "r.fixest")
+    lost = failed("r.fixest", "R is not here", transport="missing").to_json()
+    cell = next(e for e in run if e["event"] == "cell" and e["reference"] == "r.fixest")
+    alone = dict(cell, term="*", quantity="fit", verdict="missing_reference", reason="R is not here")
+    report = fold([run[0], dict(result, result=lost), alone], allow_incomplete=True)
+    (block,) = column_matrix(report).blocks
+    assert [(r.engine.id, [e and e.letter for e in r.entries]) for r in block.rows] == [("r.fixest", ["?", None])]
+    assert "R is not here" in block.rows[0].entries[0].title
 
 
 def test_nothing_missing_is_ever_in_the_agreeing_group(report):

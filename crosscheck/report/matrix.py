@@ -110,23 +110,27 @@ def _matrix(report: RunReport, places: tuple[tuple[str, str], ...], *, whole_tab
     own = [p for p in pairs if _recorded_twin(p)]
     between = [p for p in pairs if p.reference != PRINTED and not _recorded_twin(p)]
     blocks = []
-    shown: set[str] = set()
+    left = failures
     for title, block_pairs in (
         ("Against the printed table", printed),
         ("Against other engines", between),
         ("Against its own recorded reference", own),
     ):
-        if not block_pairs:
-            continue
-        candidates = {p.candidate for p in block_pairs}
-        silent = [f for f in failures if f.source not in shown]
-        listed = candidates | {f.source for f in silent}
+        columns = {(p.table, p.column) for p in block_pairs}
+        silent = [
+            f
+            for f in left
+            if ((f.table, f.column) in columns and block_pairs is printed)
+            or (block_pairs is between and f.failure != "unsupported")
+        ]
+        taken = {id(f) for f in silent}
+        left = [f for f in left if id(f) not in taken]
+        listed = {p.candidate for p in block_pairs} | {f.source for f in silent}
         rows = tuple(
             _row(e, block_pairs, [f for f in silent if f.source == e.id], places, whole_tables)
             for e in report.engines
             if e.id in listed
         )
-        shown |= listed
         blocks.append(Block(title=title, rows=tuple(r for r in rows if any(r.entries))))
     return Matrix(places=places, blocks=tuple(b for b in blocks if b.rows))
 
