@@ -79,8 +79,13 @@ def test_every_planted_fault_gets_its_exact_verdict_and_the_other_fits_complete(
     nothing = cells_of(report, "fake.nothing")
     assert nothing
     assert {c["verdict"] for c in nothing if c["quantity"] == "estimate"} == {"missing_candidate"}
-    assert not [c for c in nothing if c["verdict"] in ("exact", "numerical") and c["quantity"] != "df_resid"
-                and c["quantity"] not in ("adj_r2", "r2_within")]
+    assert not [
+        c
+        for c in nothing
+        if c["verdict"] in ("exact", "numerical")
+        and c["quantity"] != "df_resid"
+        and c["quantity"] not in ("adj_r2", "r2_within")
+    ]
 
 
 def test_a_hang_is_killed_at_its_time_and_costs_one_fit(write_study, tmp_path):
@@ -190,7 +195,9 @@ source = "a public issue"
     cell = next(c for c in report["cells"] if (c["term"], c["quantity"]) == ("x", "estimate"))
     assert cell["verdict"] == "known"
     assert "the sign is turned" in cell["reason"]
-    folder = write_study(candidates=("fake.honest",), references=("oracle",), toml=STUDY + known.replace("sign", "honest", 4))
+    folder = write_study(
+        candidates=("fake.honest",), references=("oracle",), toml=STUDY + known.replace("sign", "honest", 4)
+    )
     code, report = run(folder, tmp_path / "again")
     assert code == 1
     assert any(c["verdict"] == "stale" for c in report["cells"])

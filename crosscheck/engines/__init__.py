@@ -38,7 +38,7 @@ _BUILT_IN = {
 
 @lru_cache(maxsize=1)
 def _plugins() -> dict[str, str]:
-    """Ids and targets of engines that other packages offer, and those named in CROSSCHECK_ENGINES (id=module:attr,...)."""
+    """Ids and targets of engines of other packages, and of CROSSCHECK_ENGINES (id=module:attribute,...)."""
     found: dict[str, str] = {}
     entries: list[EntryPoint] = sorted(entry_points(group=GROUP), key=lambda e: e.name)
     for entry in entries:
