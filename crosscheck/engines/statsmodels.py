@@ -266,7 +266,7 @@ def _run(request: FitRequest, sample: Sample, design: NDArray[np.float64], corre
         try:
             if request.estimator == "feols":
                 model = sm.OLS(y, x) if weights is None else sm.WLS(y, x, weights=weights)
-                result = model.fit(method="pinv", use_t=True, **covariance)
+                result = model.fit(method="qr", use_t=True, **covariance)
             else:
                 family = sm.families.Poisson() if request.estimator == "fepois" else sm.families.Binomial()
                 result = sm.GLM(y, x, family=family, var_weights=weights).fit(
