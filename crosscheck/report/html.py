@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from crosscheck.report import words
 from crosscheck.report.digits import Shown, digits_text, full, mark
-from crosscheck.report.layout import Layout, TableView
+from crosscheck.report.layout import Layout
 from crosscheck.report.matrix import Matrix, column_matrix, legend, reached
 from crosscheck.report.model import (
     PRINTED,
@@ -29,6 +29,7 @@ from crosscheck.report.model import (
 )
 from crosscheck.report.plots import Panel, kinds, panels, svg
 from crosscheck.report.summary import standing
+from crosscheck.report.view import TableView
 from crosscheck.verdict import AGREE, BADNESS, DIFFERENT, EXPLAINED, NOT_COMPARED, Verdict
 
 OPEN_FINDINGS = 25

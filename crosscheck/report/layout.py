@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from crosscheck.conventions import stars_of
@@ -23,9 +23,10 @@ from crosscheck.report.digits import (
     printed_decimals,
 )
 from crosscheck.report.model import PRINTED, CellRow, ColumnRow, PrintedRow, RunReport, SourceRow, TableRow
-from crosscheck.report.words import LETTERS, fixed_effects, group_of, plain_formula, short_name, vcov_name
+from crosscheck.report.view import Line, Number, TableView, TermBlock, TextRow
+from crosscheck.report.words import fixed_effects, plain_formula, short_name, vcov_name
 from crosscheck.results import COEF_QUANTITIES, COUNTS
-from crosscheck.verdict import AGREE, BADNESS, EXPLAINED, Verdict
+from crosscheck.verdict import AGREE, BADNESS, EXPLAINED
 
 ALWAYS = ("estimate", "std_error")
 IN_UNITS = (*ALWAYS, "conf_low", "conf_high")
@@ -33,73 +34,6 @@ STATISTICS = ("nobs", "r2", "adj_r2", "r2_within")
 MAX_TERMS = 40
 SMALL_P = 1e-4
 LANGUAGES = (("python", "Python"), ("r", "R"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Number:
-    """One shown number: its digits, all of them (``full``), its mark of significance, and the verdict on it.
-
-    ``other_stars`` says that the printed table has another mark.
-    ``engines`` names the engines behind it where those of its language do not all show the same; ``pad`` is how many
-    decimals it lacks against the others of its stack.
-    """
-
-    shown: Shown
-    full: str = ""
-    stars: str = ""
-    other_stars: bool = False
-    verdict: Verdict | None = None
-    engines: tuple[str, ...] = ()
-    label: str = ""
-    pad: int = 0
-
-    @property
-    def letter(self) -> str:
-        """The letter of the verdict, or nothing."""
-        return LETTERS[self.verdict] if self.verdict else ""
-
-    @property
-    def group(self) -> str:
-        """The group of the verdict, or nothing."""
-        return group_of(self.verdict) if self.verdict else ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One source (``published``, ``Python``, ``R``) of one quantity of one term, over all columns."""
-
-    source: str
-    quantity: str
-    cells: tuple[tuple[Number, ...], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TermBlock:
-    """All lines of one term, or of one statistic of the fit (``term`` is then its name)."""
-
-    term: str
-    lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextRow:
-    """A row of words at the foot of a table, such as the fixed effects."""
-
-    label: str
-    cells: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableView:
-    """A table as laid out: printed terms first, the others apart, statistics and words below."""
-
-    table: TableRow
-    terms: tuple[TermBlock, ...]
-    others: tuple[TermBlock, ...]
-    statistics: tuple[TermBlock, ...]
-    texts: tuple[TextRow, ...]
-    languages: tuple[tuple[str, tuple[str, ...]], ...]
-    has_print: bool
 
 
 class Layout:

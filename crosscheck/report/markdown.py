@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 
 from crosscheck.report.digits import digits_text
-from crosscheck.report.layout import Layout, Number, TableView
+from crosscheck.report.layout import Layout
 from crosscheck.report.matrix import column_matrix, legend, reached
 from crosscheck.report.model import PRINTED, Explanation, Finding, RunReport
+from crosscheck.report.view import Number, TableView
 from crosscheck.report.words import (
     EXIT_MEANINGS,
     column_label,
@@ -20,7 +21,7 @@ from crosscheck.report.words import (
     visible,
 )
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~^&$])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
 MAX_FINDINGS = 50
 
 

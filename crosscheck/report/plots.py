@@ -15,8 +15,9 @@ from markupsafe import Markup, escape
 
 from crosscheck.conventions import interval
 from crosscheck.report.digits import MINUS
-from crosscheck.report.layout import Layout, TableView
+from crosscheck.report.layout import Layout
 from crosscheck.report.model import PRINTED, ColumnRow, TableRow
+from crosscheck.report.view import TableView
 from crosscheck.report.words import column_label, listing
 from crosscheck.results import CoefRow
 

@@ -40,11 +40,9 @@ def terminal(report: RunReport, console: Console, *, folder: Path | None = None)
         console.print(Text("INCOMPLETE: this run did not finish; what follows is what it had written", "bold red"))
     matrix = table_matrix(report)
     tables = tuple(t for t, _ in matrix.places)
-    key = ""
-    for block in matrix.blocks:
-        drawn, named = _table(block, tables, console.width)
-        key = named or key
-        console.print(drawn)
+    drawn, key = _tables(matrix.blocks, tables, console.width)
+    for table in drawn:
+        console.print(table)
     if key:
         console.print(Text(key, "dim"))
     console.print(_counts(report))
@@ -66,17 +64,19 @@ def terminal(report: RunReport, console: Console, *, folder: Path | None = None)
     console.print()
 
 
-def _table(block: Block, tables: Sequence[str], width: int) -> tuple[Table, str]:
-    """Lay a block out in a width, and return a key of the tables where they are numbered.
+def _tables(blocks: Sequence[Block], tables: Sequence[str], width: int) -> tuple[list[Table], str]:
+    """Lay all blocks out alike in a width, and return a key of the tables where they are numbered.
 
     Engines in rows; tables in rows where that is too wide; engines in rows and letters alone where both are.
     """
-    for grid in (_by_engine(block, tables, counts=True), _by_table(block, tables)):
-        if _width(grid) <= width:
-            return _draw(block.title, *grid), ""
+    wide = [_by_engine(b, tables, counts=True) for b in blocks]
+    tall = [_by_table(b, tables) for b in blocks]
+    for grids, dense in ((wide, False), (wide, True), (tall, False)):
+        if all(_width(grid, dense=dense) <= width for grid in grids):
+            return [_draw(b.title, *grid, dense=dense) for b, grid in zip(blocks, grids, strict=True)], ""
     numbers = [str(n) for n in range(1, len(tables) + 1)]
     key = "tables: " + ", ".join(f"{n} {visible(t)}" for n, t in zip(numbers, tables, strict=True))
-    return _draw(block.title, *_by_engine(block, numbers, counts=False), dense=True), key
+    return [_draw(b.title, *_by_engine(b, numbers, counts=False), dense=True) for b in blocks], key
 
 
 def _by_engine(block: Block, tables: Sequence[str], *, counts: bool) -> Grid:
@@ -100,13 +100,14 @@ def _by_table(block: Block, tables: Sequence[str]) -> Grid:
     return heads, rows
 
 
-def _width(grid: Grid) -> int:
+def _width(grid: Grid, *, dense: bool) -> int:
     heads, rows = grid
     columns = [[*head.split("\n"), *(row[n][0] for row in rows)] for n, head in enumerate(heads)]
-    return sum(max(len(text) for text in column) + 3 for column in columns) - 3
+    between = 1 if dense else 3
+    return sum(max(len(text) for text in column) + between for column in columns) + 2 - between
 
 
-def _draw(title: str, heads: Sequence[str], rows: Sequence[Sequence[Shown]], *, dense: bool = False) -> Table:
+def _draw(title: str, heads: Sequence[str], rows: Sequence[Sequence[Shown]], *, dense: bool) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
