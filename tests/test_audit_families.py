@@ -197,3 +197,22 @@ def test_shift_moves_the_last_informative_digit():
 def test_bad_numbers_are_refused(rows, words):
     with pytest.raises(PublishedError, match=words):
         rows_of(frame(*rows))
+
+
+def test_typeset_numbers_bounds_and_other_marks_are_read():
+    rows = [
+        ("table10_1", "1", "x", "estimate", "\u22121,234.5"),
+        ("table10_1", "1", "x", "std_error", "(0.050)"),
+        ("table10_1", "1", "x", "p_value", "<0.001"),
+        ("table10_1", "1", "x", "stars", "+"),
+    ]
+    tokens, _ = tokens_of(rows_of(frame(*rows)))
+    assert tokens["table10_1:1:x:estimate"].value == -1234.5
+    assert tokens["table10_1:1:x:std_error"].interval.hi == pytest.approx(0.0505)
+    assert tokens["table10_1:1:x:p_value"].interval.lo == 0.0
+    assert tokens["table10_1:1:x:std_error"].place == "the SE of x in Table 10.1 (1)"
+    facts = {"column": [{"table": "table10_1", "id": "1", "outcome": "y", "terms": ["x"], "sample": "full"}]}
+    marked = {**facts, "legend": {"levels": [0.1, 0.05, 0.01], "marks": ["+", "*", "**"]}}
+    assert verdicts(frame(*rows), marked)["2:table10_1:1:x"] == "inconsistent"
+    with pytest.raises(PublishedError, match="which the legend does not explain"):
+        verdicts(frame(*rows), {**facts, "legend": {"levels": [0.1, 0.05, 0.01]}})

@@ -21,7 +21,8 @@ from crosscheck.errors import PublishedError, nearest
 from crosscheck.published import QUANTITIES, is_design_quantity
 
 HEADER = ("table", "column", "term", "quantity", "printed")
-STAR_MARKS = frozenset("*+\u2020\u2021#")
+STAR_MARKS = frozenset("*+.\u2020\u2021#")
+TYPESET = str.maketrans(dict.fromkeys("−–‐‑", "-") | dict.fromkeys(" \xa0\u2009\u202f", ""))
 NUMBER = re.compile(r"<?[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")
 GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?\Z")
 MIN_PADDED_DIGITS = 6
@@ -36,7 +37,8 @@ WORDS = {
 
 def heading(table: str) -> str:
     """Spell ``table3`` as a reader would: Table 3."""
-    return re.sub(r"\A(table|figure)[ _]?(?=\d)", lambda m: f"{m[1].capitalize()} ", table)
+    spaced = re.sub(r"\A(table|figure)[ _]?(?=\d)", lambda m: f"{m[1].capitalize()} ", table)
+    return re.sub(r"(?<=\d)_(?=\d)", ".", spaced)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,8 +191,10 @@ def _validate(rows: list[tuple[str, str, str, str, str]], where: object) -> None
 
 
 def clean(printed: str) -> str:
-    """Strip what typesetting adds: a Unicode minus, thousands separators, blanks."""
-    text = printed.replace("\u2212", "-").replace("\u2013", "-").replace(" ", "")
+    """Strip what typesetting adds: a Unicode minus, brackets, thousands separators, blanks."""
+    text = printed.translate(TYPESET)
+    if text[:1] + text[-1:] in ("()", "[]"):
+        text = text[1:-1]
     return text.replace(",", "") if GROUPED.match(text) else text
 
 
