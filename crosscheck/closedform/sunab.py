@@ -2,8 +2,9 @@
 
 Their eq. 26: dummies for each cohort and relative period, never-treated cohorts and period -1 left out; step 3:
 averages by the cohorts' shares among the observations of a relative period. As in fixest, a cohort that is no observed
-period, or that is only observed before its treatment, is never treated, a cohort observed only under treatment leaves
-the sample, and the shares are taken as known, so that they add nothing to the standard error.
+period, or that is only observed before its treatment, is never treated, and the shares are taken as known, so that they
+add nothing to the standard error. A cohort observed only under treatment leaves the sample, as in the paper (section
+4.1); sunab() of fixest 0.14.2 means to do so but drops one row instead and keeps the cohort among the controls.
 """
 
 from __future__ import annotations
