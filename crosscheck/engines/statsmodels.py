@@ -141,8 +141,16 @@ class Statsmodels:
         return _statsmodels_code.write(request, data_path)
 
 
-def _design(sample: Sample, formula: Formula) -> NDArray[np.float64]:
-    """Return regressors, then a constant and dummies where there are fixed effects, shape (n, K)."""
+def _columns(sample: Sample) -> int:
+    """Count the columns: regressors, and a constant and dummies where there are fixed effects.
+
+    Raises
+    ------
+    DataError
+        Where they are as many as the rows.
+    Unsupported
+        Where they are too many.
+    """
     dummies = sum(size - 1 for size in sample.sizes)
     columns = len(sample.matrix.names) + dummies + bool(sample.sizes)
     require_df(sample.n, columns)
@@ -151,6 +159,11 @@ def _design(sample: Sample, formula: Formula) -> NDArray[np.float64]:
             f"statsmodels would need {dummies} dummies on {sample.n} rows; crosscheck builds at most {MAX_DUMMIES}, "
             f"and {MAX_CELLS:,} numbers (never)"
         )
+    return columns
+
+
+def _design(sample: Sample, formula: Formula) -> NDArray[np.float64]:
+    """Return regressors, then a constant and dummies where there are fixed effects, shape (n, K)."""
     blocks = [sample.matrix.X]
     if sample.sizes:
         blocks.append(np.ones((sample.n, 1)))
@@ -159,7 +172,7 @@ def _design(sample: Sample, formula: Formula) -> NDArray[np.float64]:
         blocks.append(equal.astype(np.float64))
     design = np.hstack(blocks)
     scaled = design / np.sqrt((design**2).sum(axis=0))
-    rank = int(np.linalg.matrix_rank(scaled)) if np.isfinite(scaled).all() else 0
+    rank, columns = int(np.linalg.matrix_rank(scaled)) if np.isfinite(scaled).all() else 0, design.shape[1]
     if rank < columns:
         effects = f" and the dummies of {len(formula.fixed_effects)} fixed effects" if formula.fixed_effects else ""
         raise Unsupported(
@@ -290,13 +303,12 @@ def _run(request: FitRequest, sample: Sample, design: NDArray[np.float64], corre
 
 
 def _answer(engine: str, request: FitRequest, sample: Sample, formula: Formula) -> EstimationResult:
-    design = _design(sample, formula)
-    terms, columns = sample.matrix.names, design.shape[1]
+    terms, columns = sample.matrix.names, _columns(sample)
     shown = len(terms)
     counts = counts_of(request, sample, float(sample.n), shown)
     asked = wanted(request, counts)
     corrected = _correction(request, sample, asked, columns, counts.n_clusters)
-    result, recorded = _run(request, sample, design, corrected)
+    result, recorded = _run(request, sample, _design(sample, formula), corrected)
     linear = request.estimator == "feols"
     df = float(getattr(result, "df_resid_inference", result.df_resid)) if linear else math.inf
     notes = []
