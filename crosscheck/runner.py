@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -79,13 +79,14 @@ class Workers:
     _live: dict[str, Worker] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def of(self, language: str) -> Worker:
-        """Return the worker of a language."""
+    def of(self, language: str, *, second: bool = False) -> Worker:
+        """Return the worker of a language; the ``second`` one is another process under another hash seed."""
+        key = f"{language}#2" if second else language
         with self._lock:
-            if language not in self._live:
+            if key not in self._live:
                 kind = "python" if language == "python" else live_kind()
-                self._live[language] = Worker(kind, memory_limit=self.memory_limit)
-            return self._live[language]
+                self._live[key] = Worker(kind, memory_limit=self.memory_limit, hash_seed=int(second))
+            return self._live[key]
 
     def close(self) -> None:
         """End all workers."""
@@ -264,13 +265,17 @@ def run_study(
         cells: list[Cell] = []
         applied: set[int] = set()
 
+        def again(task: Task) -> EstimationResult:
+            worker = workers.of(engines.get(task.engine).language, second=True)
+            return worker.fit(task.engine, task.request, task.frame, timeout=options.timeout)
+
         def settle() -> None:
             for key, column in list(pending.items()):
                 tasks = plan.of_column(column)
                 if any(id(t) not in results for t in tasks):
                     return
                 del pending[key]
-                cells.extend(_column_events(plan, column, tasks, results, writer, applied))
+                cells.extend(_column_events(plan, column, tasks, results, writer, applied, again))
                 writer.flush()
 
         for task in plan.tasks:
@@ -330,6 +335,7 @@ def _column_events(
     results: Mapping[int, EstimationResult],
     writer: RunWriter,
     applied: set[int],
+    again: Callable[[Task], EstimationResult],
 ) -> list[Cell]:
     study = plan.study
     joint = tuple(number.term for number in study.printed(column))
@@ -370,9 +376,53 @@ def _column_events(
     cells = column_cells(study, column, tasks, results)
     versions = {engine: info.version for engine, info in plan.infos.items()}
     cells = [_known(study, cell, versions, applied) for cell in cells]
+    cells = second_opinion(cells, tasks, results, plan, again)
     for cell in cells:
         writer.write({"event": "cell", **cell.to_json()})
     return cells
+
+
+def second_opinion(
+    cells: list[Cell],
+    tasks: Sequence[Task],
+    results: Mapping[int, EstimationResult],
+    plan: Plan,
+    again: Callable[[Task], EstimationResult],
+) -> list[Cell]:
+    """Fit once more, in another process under another hash seed, what nobody could explain.
+
+    An engine that does not repeat its own numbers has the verdict ``nondeterministic`` in every cell that is otherwise
+    unexplained: there is nothing to explain in a number that changes from run to run.
+    """
+    suspects = {e for c in cells if c.verdict == "unexplained" for e in (c.reference, c.candidate)}
+    unsteady: dict[str, str] = {}
+    for task in tasks:
+        first = results[id(task)]
+        live = plan.infos[task.engine].transport == "live" and first.transport == "live"
+        if task.engine not in suspects or first.status != "ok" or not live:
+            continue
+        second = again(task)
+        change = _first_change(first, second)
+        if change:
+            unsteady[task.engine] = change
+    return [
+        replace(c, verdict="nondeterministic", reason=unsteady.get(c.candidate) or unsteady[c.reference])
+        if c.verdict == "unexplained" and (c.candidate in unsteady or c.reference in unsteady)
+        else c
+        for c in cells
+    ]
+
+
+def _first_change(first: EstimationResult, second: EstimationResult) -> str:
+    """Say what two fits of one engine disagree on beyond the tolerances, or return an empty string."""
+    if second.status != "ok":
+        return f"{first.engine} fitted once and failed once: {second.reason}"
+    context = Context(study="", table="", column="", legend={}, decimals={}, tolerances={})
+    for cell in compare(first, second.with_(engine=f"{first.engine} again"), context):
+        if cell.verdict in ("unexplained", "missing_candidate", "missing_reference") and cell.severity != "none":
+            what = f"{cell.quantity} of {cell.term}" if cell.term else cell.quantity
+            return f"two fits of {first.engine} disagree: {what} {cell.reference_value} and {cell.candidate_value}"
+    return ""
 
 
 def _code(task: Task, result: EstimationResult, data_path: str) -> str:

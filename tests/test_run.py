@@ -101,6 +101,17 @@ def test_a_hang_is_killed_at_its_time_and_costs_one_fit(write_study, tmp_path):
     assert {c["verdict"] for c in cells_of(report, "fake.honest")} == {"exact"}
 
 
+def test_an_engine_that_does_not_repeat_itself_is_called_nondeterministic(write_study, tmp_path):
+    folder = write_study(candidates=("fake.nondeterministic", "fake.sign"), references=("oracle",))
+    code, report = run(folder, tmp_path / "out")
+    assert code == 1
+    cells = {(c["candidate"], c["term"], c["quantity"]): c for c in report["cells"]}
+    cell = cells["fake.nondeterministic", "x", "estimate"]
+    assert cell["verdict"] == "nondeterministic"
+    assert "disagree" in cell["reason"]
+    assert cells["fake.sign", "x", "estimate"]["verdict"] == "unexplained"
+
+
 def test_printed_numbers_are_compared_with_every_engine(write_study, tmp_path):
     folder = write_study(candidates=("fake.honest",), references=("oracle",))
     _, first = run(folder, tmp_path / "one")

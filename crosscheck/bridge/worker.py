@@ -78,6 +78,8 @@ class Worker:
         Further R files that an R worker sources; tests bring faulty engines with them.
     start_timeout : float
         Seconds until the worker must have said hello.
+    hash_seed : int
+        Of Python's hashes, which decide the order of sets: a package that iterates one gives other numbers.
     """
 
     def __init__(
@@ -89,11 +91,13 @@ class Worker:
         python: str | None = None,
         scripts: Sequence[str] = (),
         start_timeout: float = START_TIMEOUT,
+        hash_seed: int = 0,
     ) -> None:
         self.kind: Kind = kind
         self.memory_limit = default_memory_limit() if memory_limit is None else memory_limit
         self.recycle_after = recycle_after
         self.start_timeout = start_timeout
+        self.hash_seed = hash_seed
         self.starts = 0
         self._python, self._scripts = python, tuple(scripts)
         self._process: WorkerProcess | None = None
@@ -132,7 +136,7 @@ class Worker:
                 return
             self._drop_process()
             command = command_of(self.kind, python=self._python, scripts=self._scripts)
-            environment = environment_of(self.kind, python=self._python)
+            environment = environment_of(self.kind, python=self._python) | {"PYTHONHASHSEED": str(self.hash_seed)}
             self._process = WorkerProcess(command, environment, memory_limit=self.memory_limit)
             self.starts += 1
             try:
