@@ -15,6 +15,7 @@ from crosscheck.canon import plain
 from crosscheck.conventions import critical, p_of, stars_of
 from crosscheck.published import PublishedNumber
 from crosscheck.results import COEF_QUANTITIES, COUNTS, STAT_QUANTITIES, CoefRow, EstimationResult
+from crosscheck.truth import KnownTruth
 from crosscheck.verdict import Severity, Verdict, worse
 from crosscheck.wald import DERIVED
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 RTOL_ESTIMATE, STOL_ESTIMATE, RTOL_STD_ERROR = 1e-8, 1e-6, 1e-6
 RTOL_OTHER = 1e-8
+SAMPLING_SE = 4.0
 P_FLOOR = 1e-15  # an engine that computes 1 - F(|t|) cannot tell smaller p-values apart (2.2e-16 is one unit of 1)
 MAX_DIGITS = 15.0
 EDGE = 1e-12
@@ -203,6 +205,42 @@ def compare_printed(
             severity = "decision"
         reason = f"outside [{number.low:.10g}, {number.high:.10g}]"
         cells.append(replace(cell, verdict="unexplained", severity=severity, reason=reason))
+    return cells
+
+
+def compare_truth(truths: Iterable[KnownTruth], candidate: EstimationResult, context: Context) -> list[Cell]:
+    """Compare known truths with a computed result, in units of the engine's own standard error.
+
+    A difference of sampling error has the verdict ``stochastic`` up to :data:`SAMPLING_SE` standard errors (beyond which
+    a correct estimator falls once in 15,000 draws) and is ``unexplained`` after that.
+    """
+    base = _base("truth", candidate.engine, context)
+    cells = []
+    values = {(t, q): v for t, q, v in candidate.quantities()}
+    for truth in truths:
+        if candidate.status != "ok":
+            verdict, _ = _fit_verdict(candidate, "candidate")
+            return [_cell(base, "*", "fit", None, None, verdict, _fit_severity(verdict), reason=candidate.reason)]
+        value = values.get((truth.term, truth.quantity))
+        cell = _cell(base, truth.term, truth.quantity, truth.value, value, "numerical", "none")
+        if value is None or math.isnan(value):
+            reason = f"{candidate.engine} has no {truth.quantity} for {truth.term!r}"
+            cells.append(replace(cell, verdict="missing_candidate", severity="structural", reason=reason))
+            continue
+        row = candidate.coef(truth.term)
+        se = row.std_error if row is not None and row.std_error and math.isfinite(row.std_error) else 0.0
+        cell = _with_distance(cell, truth.value, value, se)
+        gap = abs(value - truth.value)
+        if gap == 0:
+            cells.append(replace(cell, verdict="exact"))
+        elif gap <= RTOL_ESTIMATE * abs(truth.value) + STOL_ESTIMATE * se:
+            cells.append(cell)
+        elif se and gap <= SAMPLING_SE * se:
+            away = f"{(value - truth.value) / se:+.2f} standard errors from the truth: sampling error"
+            cells.append(replace(cell, verdict="stochastic", reason=away))
+        else:
+            away = f"{gap / se:.1f} standard errors from the truth" if se else "it has no standard error to judge by"
+            cells.append(replace(cell, verdict="unexplained", severity="decision", reason=away))
     return cells
 
 

@@ -22,7 +22,7 @@ import crosscheck
 from crosscheck import engines
 from crosscheck.bridge import Worker, live_kind
 from crosscheck.canon import dumps
-from crosscheck.compare import INFERENCE, Cell, Context, Tolerance, compare, compare_printed
+from crosscheck.compare import INFERENCE, Cell, Context, Tolerance, compare, compare_printed, compare_truth
 from crosscheck.explain import explain_column, explain_printed
 from crosscheck.explain.joint import explain_joint
 from crosscheck.explain.printed_df import explain_printed_df
@@ -451,8 +451,11 @@ def column_cells(
             context = context_of(study, column, task.recorded.engine, task.engine)
             recorded = with_joint_tests(task.recorded, joint)
             cells.extend(_pair(recorded, by_engine[task.engine], context, column, frame))
+    truths = study.truth(column)
     for engine in dict.fromkeys((*candidates, *references)):
         result = by_engine[engine]
+        if truths and result.status != "unsupported" and result.transport not in ("missing", "stale"):
+            cells.extend(compare_truth(truths, result, context_of(study, column, "truth", engine)))
         if not printed or result.status == "unsupported" or result.transport in ("missing", "stale"):
             continue
         context = context_of(study, column, "published", engine)

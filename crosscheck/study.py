@@ -24,6 +24,7 @@ from crosscheck.resolve import resolve_tables
 from crosscheck.study_file import KnownRow, StudyFile, ToleranceRow, find_study_file, read_study_file
 from crosscheck.tables import ColumnSpec, Table
 from crosscheck.terms import check_numbers
+from crosscheck.truth import TRUTH_FILE, KnownTruth, read_truth
 
 __all__ = ["ColumnSpec", "KnownRow", "Study", "StudyFile", "Table", "ToleranceRow", "load_study"]
 
@@ -53,6 +54,8 @@ class Study:
         ``None`` for a study that is only audited or simulated.
     simulate, audit : mapping or None
         Sections of the file that other commands read.
+    truths : tuple of KnownTruth
+        What the panel was made with, where it was simulated.
     """
 
     id: str
@@ -71,6 +74,7 @@ class Study:
     data: DeclaredData | None
     simulate: Mapping[str, Any] | None = None
     audit: Mapping[str, Any] | None = None
+    truths: tuple[KnownTruth, ...] = ()
 
     @property
     def data_path(self) -> str:
@@ -128,6 +132,10 @@ class Study:
     def printed(self, column: ColumnSpec) -> tuple[PublishedNumber, ...]:
         """Return the numbers that the paper prints in a column, in the order of the file."""
         return self._printed.get((column.table, column.id), ())
+
+    def truth(self, column: ColumnSpec) -> tuple[KnownTruth, ...]:
+        """Return the known truths of a column, in the order of the file."""
+        return tuple(t for t in self.truths if (t.table, t.column) == (column.table, column.id))
 
     @cached_property
     def _printed(self) -> Mapping[tuple[str, str], tuple[PublishedNumber, ...]]:
@@ -205,6 +213,7 @@ def load_study(path: Path | str) -> Study:
         data=data,
         simulate=model.simulate,
         audit=model.audit,
+        truths=read_truth(folder / TRUTH_FILE, [(c.table, c.id) for t in tables for c in t.columns]),
     )
 
 

@@ -16,6 +16,7 @@ from crosscheck.compare import (
     Tolerance,
     compare,
     compare_printed,
+    compare_truth,
     decides,
     inference,
     lre,
@@ -23,6 +24,7 @@ from crosscheck.compare import (
 from crosscheck.conventions import critical, p_of, stars_of
 from crosscheck.published import PublishedNumber
 from crosscheck.results import CoefRow, EstimationResult, Extra, FitStats, failed
+from crosscheck.truth import KnownTruth
 from crosscheck.verdict import AGREE, NOT_COMPARED
 
 LEGEND = {"***": 0.01, "**": 0.05, "*": 0.10}
@@ -296,3 +298,21 @@ def test_agreement_needs_numbers():
     assert cells
     assert not any(c.verdict in AGREE for c in cells)
     assert np.all([c.severity == "structural" for c in cells if c.quantity == "estimate"])
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [
+        (0.024, "exact"),
+        (0.024 * (1 + 1e-9), "numerical"),
+        (0.024 + 3.9 * 0.0056, "stochastic"),
+        (0.024 - 4.1 * 0.0056, "unexplained"),
+    ],
+)
+def test_known_truth_is_judged_in_units_of_the_standard_error(value, verdict):
+    truth = KnownTruth(table="t", column="1", term="x", quantity="estimate", value=value, line=2)
+    (cell,) = compare_truth([truth], result("pyfixest"), context())
+    assert (cell.reference, cell.verdict) == ("truth", verdict)
+    absent = KnownTruth(table="t", column="1", term="gone", quantity="estimate", value=1.0, line=3)
+    (cell,) = compare_truth([absent], result("pyfixest"), context())
+    assert (cell.verdict, cell.severity) == ("missing_candidate", "structural")
