@@ -205,4 +205,4 @@ def test_ar1_inflation_against_the_exact_covariance():
     true = (inverse @ design.T @ omega @ design @ inverse)[0, 0]
     hat = design @ inverse @ design.T
     expected_s2 = np.trace((np.eye(len(d)) - hat) @ omega) / (len(d) - design.shape[1])
-    assert close(f.ar1_inflation(rho, periods, post), true / (expected_s2 * inverse[0, 0]), 2e-2)
+    assert close(f.ar1_inflation(rho, units, periods, post), true / (expected_s2 * inverse[0, 0]), 1e-11)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from crosscheck.audit.against import against_estimates
 from crosscheck.audit.api import AuditReport, audit, audit_paper
 from crosscheck.audit.checks import Check
 from crosscheck.audit.cli import run_audit, scaffold_audit
@@ -13,5 +14,14 @@ from crosscheck.audit.facts import Claims, Facts
 from crosscheck.audit.interval import Interval
 
 __all__ = [
-    "AuditReport", "Check", "Claims", "Facts", "Interval", "audit", "audit_paper", "run_audit", "scaffold_audit",
-]  # fmt: skip
+    "AuditReport",
+    "Check",
+    "Claims",
+    "Facts",
+    "Interval",
+    "against_estimates",
+    "audit",
+    "audit_paper",
+    "run_audit",
+    "scaffold_audit",
+]

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import numpy as np
+
 from crosscheck.audit.interval import Interval, root, square
 
 N = TypeVar("N", float, Interval)
@@ -155,21 +157,20 @@ def hypergeometric_none(population: int, marked: int, drawn: int) -> float:
     return out
 
 
-def ar1_inflation(rho: float, periods: int, post: int) -> float:
-    """Variance inflation of the classical SE of a two-way DiD slope under AR(1) errors, one cohort, balanced.
+def ar1_inflation(rho: float, units: int, periods: int, post: int) -> float:
+    """Ratio of the true to the expected classical variance of a two-way DiD slope under AR(1) errors.
 
-    Ratio of ``w' R w`` to ``w' M R-average`` is taken with w the demeaned post indicator; fixed effects and the
-    estimated residual variance are accounted for by projecting on the within-unit space.
+    One cohort, balanced. With w the demeaned post indicator, M the within projection and R the AR(1) correlation:
+    ``w'Rw/w'w`` over ``((P-1) tr(MR) - w'Rw/w'w)/((P-1)(T-1) - 1)``.
     """
-    import numpy as np
-
     t = np.arange(periods)
     corr = rho ** np.abs(t[:, None] - t[None, :])
     w = (t >= periods - post).astype(float)
     w -= w.mean()
+    true = float(w @ corr @ w) / float(w @ w)
     within = np.eye(periods) - 1.0 / periods
-    spread = float(np.trace(within @ corr)) / (periods - 1)
-    return float(w @ corr @ w) / float(w @ w) / spread
+    expected = ((units - 1) * float(np.trace(within @ corr)) - true) / ((units - 1) * (periods - 1) - 1)
+    return true / expected
 
 
 def samuelson(sd: N, n: int) -> N:

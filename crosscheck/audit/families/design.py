@@ -128,7 +128,8 @@ def _treated_per_group(
     return [
         Check(
             id=f"24:{scheme.name}:treated", family=24, kind="heuristic", tokens=tokens, verdict="reveals",
-            formula=f"{scheme.treated} less {lost} of {short or 'none'} = {total} treated (mean of {treatment.term})",
+            formula=", ".join(f"{name} {count}" for name, count in scheme.treated.items())
+            + f"; less {lost} of {' '.join(short) or 'none'} = {total} treated (mean of {treatment.term})",
             statement=words, category="design", strength="suggestive", severity="decision", rank=7,
         )
     ]  # fmt: skip
@@ -185,7 +186,7 @@ def inflation(paper: Paper) -> tuple[Check, ...]:
     if treatment is None or panel is None or len(treatment.starts) != 1:
         return ()
     post = panel.last - treatment.starts[0] + 1
-    factors = {rho: ar1_inflation(rho, panel.periods, post) ** 0.5 for rho in (0.2, 0.4, 0.6, 0.8)}
+    factors = {rho: ar1_inflation(rho, panel.units, panel.periods, post) ** 0.5 for rho in (0.2, 0.4, 0.6, 0.8)}
     for column in paper.columns:
         b, se = column.get(treatment.term, "estimate"), column.get(treatment.term, "std_error")
         if b is None or se is None or set(column.facts.fixed_effects) != {"unit", "time"}:
