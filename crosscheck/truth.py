@@ -1,7 +1,7 @@
 """What is the known truth of a simulated panel?
 
-``truth.csv`` holds the numbers that the panel was made with: table,column,term,quantity,value. Truth is a source like any
-other; only estimates can be compared with it, since a standard error is a property of the design, not of the draw.
+``truth.csv`` holds the numbers that the panel was made with: table,column,term,quantity,value. Truth is a source like
+any other; only estimates can be compared with it, since a standard error is a property of the design, not of the draw.
 """
 
 from __future__ import annotations
