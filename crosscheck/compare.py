@@ -211,7 +211,8 @@ def compare_printed(
 def compare_truth(truths: Iterable[KnownTruth], candidate: EstimationResult, context: Context) -> list[Cell]:
     """Compare known truths with a computed result, in units of the engine's own standard error.
 
-    A difference of sampling error is ``stochastic`` up to :data:`SAMPLING_SE` standard errors (beyond which a correct estimator falls once in 15,000 draws) and ``unexplained`` after that.
+    A difference of sampling error is ``stochastic`` up to :data:`SAMPLING_SE` standard errors (beyond which a correct
+    estimator falls once in 15,000 draws) and ``unexplained`` after that.
     """
     base = _base("truth", candidate.engine, context)
     cells = []
