@@ -89,7 +89,7 @@ cc_lm_model <- function(request, frame, parts, weights, needs) {
   }
   formula_ <- eval(call("~", parts$lhs, rhs), place)
   environment(formula_) <- place
-  if (!is.null(weights)) cc_check_weights(data[[weights]])
+  if (!is.null(weights)) data[[weights]] <- cc_checked_weights(data[[weights]])
   # lm evaluates its arguments in the data: symbols are put in as symbols.
   model <- eval(as.call(c(
     list(quote(stats::lm), formula = formula_, data = quote(data)),

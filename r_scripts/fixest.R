@@ -72,8 +72,7 @@ cc_fixest_model <- function(request, parts, data, weights, needs) {
   ssc_ <- cc_fixest_ssc(request)
   w <- NULL
   if (!is.null(weights)) {
-    w <- data[[weights]]
-    cc_check_weights(w)
+    w <- cc_checked_weights(data[[weights]])
     if (length(w) != nrow(data)) cc_refuse("there are ", length(w), " weights for ", nrow(data), " rows")
   }
   if (!nrow(data)) cc_refuse("no row is left")

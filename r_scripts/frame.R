@@ -164,12 +164,16 @@ cc_finite <- function(data) {
   data
 }
 
-# Weights as a checked vector: fixest recycles a wrong length and crashes on an empty one.
-cc_check_weights <- function(values) {
-  bad <- which(!is.na(values) & (!is.finite(values) | values <= 0))
-  if (length(bad)) cc_refuse("weights are positive and finite: row ", bad[[1L]], " has ", format(values[[bad[[1L]]]]))
+# Weights as a checked vector: fixest recycles a wrong length and crashes on an empty one. A row of weight 0 is not in the
+# sample, which a missing weight says to every package alike.
+cc_checked_weights <- function(values) {
+  bad <- which(!is.na(values) & (!is.finite(values) | values < 0))
+  if (length(bad)) {
+    cc_refuse("weights are finite and not negative: row ", bad[[1L]], " has ", format(values[[bad[[1L]]]]))
+  }
+  values[!is.na(values) & values == 0] <- NA_real_
   if (all(is.na(values))) cc_refuse("no row has a weight")
-  invisible(TRUE)
+  values
 }
 
 # Where a formula is evaluated: nothing but the whitelisted functions is there.

@@ -419,3 +419,19 @@ def test_profiles_and_locales_of_the_user_do_not_reach_a_worker(monkeypatch):
     seen = environment_of("rscript")
     assert not {"R_PROFILE", "LC_TIME", "LANG", "PYTHONSTARTUP", "PYTHONINSPECT"} & set(seen)
     assert seen["R_PROFILE_USER"] == os.devnull
+
+
+def test_nothing_in_the_package_forks():
+    """A child forked after R or a Rust thread pool has started hangs; workers are spawned."""
+    import crosscheck
+
+    for file in Path(crosscheck.__file__).parent.rglob("*.py"):
+        text = file.read_text("utf-8")
+        for forbidden in (
+            "os.fork",
+            "import multiprocessing",
+            "from multiprocessing",
+            "preexec_fn",
+            "ProcessPoolExecutor",
+        ):
+            assert forbidden not in text, (file, forbidden)

@@ -178,6 +178,20 @@ def test_weights_in_lm_and_clubsandwich(r):
                 close(ours, theirs, (engine.id, vcov))
 
 
+def test_a_row_of_weight_zero_is_not_in_the_sample(r):
+    skip_without("fixest")
+    values = PANEL["w"].values.copy()
+    values[:4] = 0.0
+    data = Frame(tuple(number("w", values) if c.name == "w" else c for c in PANEL.columns), PANEL.nrows)
+    asked = request("y ~ x + z | state", data, weights=WeightsSpec(column="w"), vcov=VcovSpec(type="HC1"))
+    shorter = PANEL.take(np.arange(4, PANEL.nrows))
+    for engine in ("r.fixest", "r.lm"):
+        zeros, without = r.fit(engine, asked, data), r.fit(engine, asked, shorter)
+        assert zeros.status == "ok", zeros.reason
+        assert zeros.conventions.rows_dropped == 4
+        close(zeros, without, engine)
+
+
 RICH = [
     "y ~ i(group, x) + z | unit",
     'y ~ i(time, x, ref = 2003) + i(group, ref = "g01") + z',

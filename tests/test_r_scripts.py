@@ -50,7 +50,7 @@ def test_no_r_file_reads_or_runs_text_of_users():
 
 
 def test_formulas_are_shown_without_needless_ticks():
-    assert bare('`y` ~ `x` + i(`my g`, ref = "`a`") | `T` + `if`') == 'y ~ x + i(`my g`, ref = "`a`") | T + `if`'
+    assert bare('`y` ~ `x` + i(`my g`, ref = "`a`") | `T` + `if`') == 'y ~ x + i(`my g`, ref = "`a`") | `T` + `if`'
     assert [name(n) for n in ("x.1", "_x", ".1", "省份", "TRUE")] == ["x.1", "`_x`", "`.1`", "`省份`", "`TRUE`"]
     assert quoted('a"b\\省') == '"a\\"b\\\\省"'
 

@@ -30,6 +30,8 @@ _RESERVED = frozenset(
         "Inf",
         "NaN",
         "NA",
+        "T",
+        "F",
     )
 )
 
@@ -154,8 +156,8 @@ def _df(request: FitRequest, n_minus_k: str) -> str:
     if request.ssc.t_df == "conventional" or request.vcov.canonical not in ("CRV1", "CRV3", "NW", "DK"):
         return n_minus_k
     groups = request.vcov.cluster or ((request.time,) if request.time else ())
-    counts = ", ".join(f"length(unique(used${name(g)}))" for g in groups)
-    return f"min({counts}) - 1"
+    counts = [f"length(unique(used${name(g)}))" for g in groups]
+    return f"{counts[0] if len(counts) == 1 else 'min(' + ', '.join(counts) + ')'} - 1"
 
 
 def _lm_fit(request: FitRequest) -> list[str]:
@@ -187,13 +189,12 @@ def _sandwich(request: FitRequest) -> str:
         return "vcov(m)"
     if kind in ("HC1", "HC2", "HC3"):
         return f"vcovHC(m, type = {quoted('HC0' if kind == 'HC1' and not s.k_adj else kind)})"
-    clusters = ", ".join(name(c) for c in request.vcov.cluster)
     if kind == "CRV3":
         return f'vcovCL(m, cluster = used[{quoted(request.vcov.cluster[0])}], type = "HC3", cadjust = FALSE)'
     if kind == "CRV1":
         columns = "c(" + ", ".join(quoted(c) for c in request.vcov.cluster) + ")"
         rule = quoted("HC1" if s.k_adj else "HC0")
-        return f"vcovCL(m, cluster = used[{columns}], type = {rule}, cadjust = {_logical(s.g_adj)})  # {clusters}"
+        return f"vcovCL(m, cluster = used[{columns}], type = {rule}, cadjust = {_logical(s.g_adj)})"
     time = f"used${name(request.time or '')}"
     if kind == "NW" and request.unit is None:
         return f"NeweyWest(m{lag}, order.by = {time}, prewhite = FALSE, adjust = {_logical(s.k_adj)})"

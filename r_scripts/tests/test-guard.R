@@ -75,8 +75,8 @@ test_that("a lag is the value of the period before, whatever the order of rows",
 })
 
 test_that("weights are checked", {
-  expect_true(cc_check_weights(c(1, 2, NA)))
-  for (w in list(c(1, 0), c(1, -1), c(1, Inf), c(NA_real_, NA))) expect_error(cc_check_weights(w), class = "cc_refused")
+  expect_identical(cc_checked_weights(c(1, 0, 2, NA)), c(1, NA, 2, NA))
+  for (w in list(c(1, -1), c(1, Inf), c(NA_real_, NA), c(0, 0))) expect_error(cc_checked_weights(w), class = "cc_refused")
 })
 
 test_that("a sealed place holds the whitelist and nothing else", {
