@@ -42,7 +42,7 @@ def explain_did(reference: EstimationResult, candidate: EstimationResult, frame:
     if frame.nrows > MAX_ROWS:
         return {}
     own = _fit(request, frame)
-    if own is None:
+    if own is None or (_meets(reference, own) and _meets(candidate, own)):
         return {}
     for side, other, swapped in ((candidate, reference, False), (reference, candidate, True)):
         if not _meets(other, own):

@@ -120,7 +120,7 @@ def explain_df_resid(
 ) -> tuple[Explanation, ...]:
     """Explain different residual degrees of freedom on the same observations by the K that each side counts."""
     a, b, n, m = reference.stats.df_resid, candidate.stats.df_resid, reference.stats.nobs, candidate.stats.nobs
-    if a is None or b is None or n is None or n != m:
+    if a is None or b is None or a == b or n is None or n != m:
         return ()
     ours = [r for r in rules if n - r.k == a]
     theirs = [r for r in rules if n - r.k == b]

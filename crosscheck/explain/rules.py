@@ -86,8 +86,3 @@ def rules() -> Mapping[str, Rule]:
 def packages() -> tuple[PackageConvention, ...]:
     """Return the conventions of packages in the order of the file."""
     return tuple(PackageConvention(**{**raw, "vcov": tuple(raw["vcov"])}) for raw in _read()["package"])
-
-
-def named(vcov: str, numerator: str, k: str, g: str) -> tuple[PackageConvention, ...]:
-    """Return the packages that have this convention for a covariance."""
-    return tuple(row for row in packages() if vcov in row.vcov and (row.numerator, row.k, row.g) == (numerator, k, g))

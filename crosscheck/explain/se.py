@@ -26,7 +26,7 @@ from crosscheck.explain.hypotheses import (
 )
 from crosscheck.explain.model import ENOUGH_DIGITS, Departure, Explanation, write
 from crosscheck.explain.replay import Parts, Replayer, close
-from crosscheck.explain.rules import named
+from crosscheck.explain.rules import PackageConvention, packages
 from crosscheck.spec import VcovSpec
 
 if TYPE_CHECKING:
@@ -219,8 +219,8 @@ def _finish(
         text = f"SE^2 of {side}: factor {formula(choice, parts.counts)}; "
         text += f"of {opposite}: {formula(requested.base, requested.counts)}"
     departs = departures_count(parts.base, choice) > 0
-    packages = named(choice.vcov, choice.numerator, choice.k.id, choice.g) if departs else ()
-    note = "the convention of " + ", ".join(p.title for p in packages) if packages else ""
+    known = packages_at(choice, parts) if departs else ()
+    note = "the convention of " + ", ".join(p.title for p in known) if known else ""
     return SeCause(
         departures=listed,
         formula=text,
@@ -232,6 +232,23 @@ def _finish(
         counts=parts.counts,
         rules=parts.rules,
     )
+
+
+def packages_at(choice: Choice, parts: Parts) -> tuple[PackageConvention, ...]:
+    """Return the packages whose convention gives the same factors as a point on these data."""
+    own = multipliers(choice, parts.counts)
+    found = []
+    for row in packages():
+        # without fixed effects every rule counts the coefficients
+        word = row.k if parts.counts.fe_sizes else "full"
+        k = next((r for r in parts.rules if r.id == word), None)
+        if choice.vcov not in row.vcov or (k is None and row.numerator not in ("none", "ml")):
+            continue
+        point = Choice(vcov=choice.vcov, numerator=row.numerator, k=k or choice.k, g=row.g)
+        other = multipliers(point, parts.counts)
+        if len(own) == len(other) and all(close(a, b, 13.0) for a, b in zip(own, other, strict=True)):
+            found.append(row)
+    return tuple(found)
 
 
 def _factor(requested: Parts, parts: Parts, choice: Choice) -> float | None:
