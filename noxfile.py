@@ -6,6 +6,7 @@ installed too; where none is, or rpy2 cannot be built, R is reached through Rscr
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -19,9 +20,9 @@ nox.options.default_venv_backend = "uv|virtualenv"
 
 
 def r_version() -> tuple[int, int] | None:
-    """Return the version of the R on PATH, or None."""
-    rscript = shutil.which("Rscript")
-    if rscript is None:
+    """Return the version of the R on PATH, or None; CROSSCHECK_RSCRIPT names another one, or `none`."""
+    rscript = os.environ.get("CROSSCHECK_RSCRIPT") or shutil.which("Rscript")
+    if rscript is None or rscript == "none":
         return None
     text = subprocess.run([rscript, "--version"], capture_output=True, text=True, check=False)
     found = re.search(r"(\d+)\.(\d+)\.\d+", text.stdout + text.stderr)
