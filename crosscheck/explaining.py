@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from crosscheck.canon import dumps
+from crosscheck.columns import column_cells
 from crosscheck.errors import UsageError
 from crosscheck.plan import Reachability, Transport, make_plan
-from crosscheck.runner import Workers, column_cells, fit_all
+from crosscheck.runner import Workers, fit_all
 from crosscheck.store import Cache, cache_dir, references_root
 from crosscheck.study import load_study
 from crosscheck.verdict import AGREE, EXIT_AGREES, EXIT_DISCREPANCY, EXIT_NOTHING

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -92,10 +92,13 @@ def python_environment() -> dict[str, str]:
     return found
 
 
-def _tree_hash(folder: Path, pattern: str) -> str:
+def tree_hash(folder: Path, patterns: Iterable[str], *, without: Collection[str] = ()) -> str:
+    """Return the hash of the files of a folder that match a pattern, except those below the folders ``without``."""
     parts = []
-    for path in sorted(folder.glob(pattern)):
-        parts.append(f"{path.relative_to(folder).as_posix()}:{sha256(path.read_bytes())}")
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+        name = path.relative_to(folder)
+        if name.parts[0] not in without:
+            parts.append(f"{name.as_posix()}:{sha256(path.read_bytes())}")
     return sha256("\n".join(parts))
 
 
@@ -103,15 +106,15 @@ def _tree_hash(folder: Path, pattern: str) -> str:
 def code_hash(language: str) -> str:
     """Return the hash of our own code that an engine's numbers pass through."""
     if language == "r":
-        return _tree_hash(r_scripts_dir(), "*.R")
+        return tree_hash(r_scripts_dir(), ("*.R",))
     package = Path(__file__).parent
     own = (
         *("formula.py", "formula_tree.py", "formula_parser.py", "syntax.py", "arithmetic.py", "modelmatrix.py"),
         *("frame.py", "conventions.py", "spec.py", "design_options.py"),
     )
     parts = [sha256((package / name).read_bytes()) for name in own if (package / name).exists()]
-    trees = (_tree_hash(package, f"{folder}/*.py") for folder in ("engines", "closedform", "designs"))
-    return sha256("".join([*trees, *parts]))
+    trees = tree_hash(package, (f"{folder}/*.py" for folder in ("engines", "closedform", "designs")))
+    return sha256("".join([trees, *parts]))
 
 
 @dataclass

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,14 +22,11 @@ import crosscheck
 from crosscheck import engines
 from crosscheck.bridge import Worker, live_kind
 from crosscheck.canon import dumps
-from crosscheck.compare import INFERENCE, Cell, Context, Tolerance, compare, compare_printed, compare_truth
-from crosscheck.explain import explain_column, explain_printed
-from crosscheck.explain.joint import explain_joint
-from crosscheck.explain.printed_df import explain_printed_df
+from crosscheck.columns import Judged, Settled, settle
+from crosscheck.compare import Cell
 from crosscheck.plan import Plan, Task
 from crosscheck.results import EstimationResult
 from crosscheck.store import Cache
-from crosscheck.study import ColumnSpec, Study
 from crosscheck.verdict import (
     AGREE,
     DIFFERENT,
@@ -40,7 +37,6 @@ from crosscheck.verdict import (
     Severity,
     at_least,
 )
-from crosscheck.wald import with_joint_tests
 
 RUN_SCHEMA = 1
 RUN_FILE = "run.ndjson"
@@ -168,6 +164,12 @@ class RunWriter:
         self.events.append(dict(event))
         self._file.write(dumps(event) + "\n")
 
+    def extend(self, settled: Settled) -> None:
+        """Append the events of a column and push them to the disk's cache, so that a killed run stays readable."""
+        self.events.extend(settled.events)
+        self._file.write(settled.lines)
+        self._file.flush()
+
     def flush(self) -> None:
         """Push what was written to the disk's cache, so that a killed run stays readable."""
         self._file.flush()
@@ -262,31 +264,33 @@ def run_study(
         writer.flush()
         results: dict[int, EstimationResult] = {id(t): t.answer for t in plan.tasks if t.answer is not None}
         pending = {id(c): c for c in dict.fromkeys(t.column for t in plan.tasks)}
-        cells: list[Cell] = []
+        cells: list[Cell | Judged] = []
         applied: set[int] = set()
 
         def again(task: Task) -> EstimationResult:
             worker = workers.of(engines.get(task.engine).language, second=True)
             return worker.fit(task.engine, task.request, task.frame, timeout=options.timeout)
 
-        def settle() -> None:
+        def settle_columns() -> None:
             for key, column in list(pending.items()):
                 tasks = plan.of_column(column)
                 if any(id(t) not in results for t in tasks):
                     return
                 del pending[key]
-                cells.extend(_column_events(plan, column, tasks, results, writer, applied, again))
-                writer.flush()
+                settled = settle(plan, column, tasks, results, cache, again)
+                writer.extend(settled)
+                cells.extend(settled.judged)
+                applied.update(settled.applied)
 
         for task in plan.tasks:
             if task.answer is not None:
                 progress(f"{task.column.table}/{task.column.id} {task.engine}")
-        settle()
+        settle_columns()
         for task, result in fit_all(plan.to_fit, workers, cache, options.timeout):
             info = plan.infos[task.engine]
             results[id(task)] = result.with_(version=result.version or info.version)
             progress(f"{task.column.table}/{task.column.id} {task.engine}")
-            settle()
+            settle_columns()
         for cell in _idle_known(plan, applied):
             cells.append(cell)
             writer.write({"event": "cell", **cell.to_json()})
@@ -294,7 +298,9 @@ def run_study(
         return writer.events
 
 
-def footer(cells: Sequence[Cell], options: RunOptions, seconds: float, finished: dt.datetime) -> dict[str, Any]:
+def footer(
+    cells: Sequence[Cell | Judged], options: RunOptions, seconds: float, finished: dt.datetime
+) -> dict[str, Any]:
     """Return the last event of a run: counts and the exit code."""
     return {
         "event": "footer",
@@ -308,7 +314,7 @@ def footer(cells: Sequence[Cell], options: RunOptions, seconds: float, finished:
     }
 
 
-def exit_code(cells: Sequence[Cell], fail_on: Severity) -> int:
+def exit_code(cells: Sequence[Cell | Judged], fail_on: Severity) -> int:
     """Return the exit code that the cells of a run deserve.
 
     1 for a discrepancy at or above ``fail_on`` (an explained one too: a cause is named, the number still moves);
@@ -326,206 +332,6 @@ def exit_code(cells: Sequence[Cell], fail_on: Severity) -> int:
     if any(c.verdict in ("stale", "missing_reference", "missing_candidate") and c.term == "*" for c in cells):
         return EXIT_NOTHING
     return EXIT_AGREES
-
-
-def _column_events(
-    plan: Plan,
-    column: ColumnSpec,
-    tasks: Sequence[Task],
-    results: Mapping[int, EstimationResult],
-    writer: RunWriter,
-    applied: set[int],
-    again: Callable[[Task], EstimationResult],
-) -> list[Cell]:
-    study = plan.study
-    joint = tuple(number.term for number in study.printed(column))
-    for task in tasks:
-        writer.write(
-            {
-                "event": "result",
-                "table": column.table,
-                "column": column.id,
-                "source": task.engine,
-                "result": with_joint_tests(results[id(task)], joint).to_json(),
-                "cached": task.cached,
-                "code": _code(task, results[id(task)], study.data_path),
-                "request_hash": column.request.hash,
-            }
-        )
-    printed = study.printed(column)
-    if printed:
-        writer.write(
-            {
-                "event": "result",
-                "table": column.table,
-                "column": column.id,
-                "source": "published",
-                "printed": [
-                    {
-                        "term": p.term,
-                        "quantity": p.quantity,
-                        "printed": p.printed,
-                        "low": p.low,
-                        "high": p.high,
-                        "line": p.line,
-                    }
-                    for p in printed
-                ],
-            }
-        )
-    cells = column_cells(study, column, tasks, results)
-    versions = {engine: info.version for engine, info in plan.infos.items()}
-    cells = [_known(study, cell, versions, applied) for cell in cells]
-    cells = second_opinion(cells, tasks, results, plan, again)
-    for cell in cells:
-        writer.write({"event": "cell", **cell.to_json()})
-    return cells
-
-
-def second_opinion(
-    cells: list[Cell],
-    tasks: Sequence[Task],
-    results: Mapping[int, EstimationResult],
-    plan: Plan,
-    again: Callable[[Task], EstimationResult],
-) -> list[Cell]:
-    """Fit once more, in another process under another hash seed, what nobody could explain.
-
-    An engine that does not repeat its own numbers has the verdict ``nondeterministic`` in every cell that is otherwise
-    unexplained: there is nothing to explain in a number that changes from run to run.
-    """
-    suspects = {e for c in cells if c.verdict == "unexplained" for e in (c.reference, c.candidate)}
-    unsteady: dict[str, str] = {}
-    for task in tasks:
-        first = results[id(task)]
-        live = plan.infos[task.engine].transport == "live" and first.transport == "live"
-        if task.engine not in suspects or first.status != "ok" or not live:
-            continue
-        second = again(task)
-        change = _first_change(first, second)
-        if change:
-            unsteady[task.engine] = change
-    return [
-        replace(c, verdict="nondeterministic", reason=unsteady.get(c.candidate) or unsteady[c.reference])
-        if c.verdict == "unexplained" and (c.candidate in unsteady or c.reference in unsteady)
-        else c
-        for c in cells
-    ]
-
-
-def _first_change(first: EstimationResult, second: EstimationResult) -> str:
-    """Say what two fits of one engine disagree on beyond the tolerances, or return an empty string."""
-    if second.status != "ok":
-        return f"{first.engine} fitted once and failed once: {second.reason}"
-    context = Context(study="", table="", column="", legend={}, decimals={}, tolerances={})
-    for cell in compare(first, second.with_(engine=f"{first.engine} again"), context):
-        if cell.verdict in ("unexplained", "missing_candidate", "missing_reference") and cell.severity != "none":
-            what = f"{cell.quantity} of {cell.term}" if cell.term else cell.quantity
-            return f"two fits of {first.engine} disagree: {what} {cell.reference_value} and {cell.candidate_value}"
-    return ""
-
-
-def _code(task: Task, result: EstimationResult, data_path: str) -> str:
-    return "" if result.status == "unsupported" else engines.get(task.engine).code(task.request, data_path)
-
-
-def column_cells(
-    study: Study, column: ColumnSpec, tasks: Sequence[Task], results: Mapping[int, EstimationResult]
-) -> list[Cell]:
-    """Compare all sources of a column: references with candidates, closed forms with engines, print with all."""
-    printed = study.printed(column)
-    joint = tuple(number.term for number in printed)
-    by_engine = {t.engine: with_joint_tests(results[id(t)], joint) for t in tasks}
-    candidates = [e for e in column.candidates if e in by_engine]
-    references = [e for e in column.references if e in by_engine]
-    frame = tasks[0].frame
-    cells: list[Cell] = []
-    pairs = [(r, c) for c in candidates for r in references if r != c]
-    if "oracle" in candidates:
-        pairs += [("oracle", c) for c in candidates if c != "oracle"]
-    for r, c in pairs:
-        context = context_of(study, column, r, c)
-        cells.extend(_pair(by_engine[r], by_engine[c], context, column, frame))
-    for task in tasks:
-        if task.recorded is not None:
-            context = context_of(study, column, task.recorded.engine, task.engine)
-            recorded = with_joint_tests(task.recorded, joint)
-            cells.extend(_pair(recorded, by_engine[task.engine], context, column, frame))
-    truths = study.truth(column)
-    for engine in dict.fromkeys((*candidates, *references)):
-        result = by_engine[engine]
-        if truths and result.status != "unsupported" and result.transport not in ("missing", "stale"):
-            cells.extend(compare_truth(truths, result, context_of(study, column, "truth", engine)))
-        if not printed or result.status == "unsupported" or result.transport in ("missing", "stale"):
-            continue
-        context = context_of(study, column, "published", engine)
-        found = compare_printed(printed, result, context)
-        if any(c.verdict == "unexplained" for c in found) and result.status == "ok":
-            reasons = explain_printed(printed, result, frame, column.request, legend=dict(column.legend))
-            found = [_apply(c, reasons.get((c.term, c.quantity), ())) for c in found]
-            numbers = {(p.term, p.quantity): p for p in printed}
-            others = tuple(by_engine.values())
-            level = column.request.conf_level
-            found = [
-                _apply(c, explain_printed_df(numbers[c.term, c.quantity], result, others, level))
-                if c.verdict == "unexplained" and c.quantity in INFERENCE
-                else c
-                for c in found
-            ]
-        cells.extend(found)
-    return cells
-
-
-def _pair(
-    reference: EstimationResult, candidate: EstimationResult, context: Context, column: ColumnSpec, frame: Any
-) -> list[Cell]:
-    cells = compare(reference, candidate, context)
-    if any(c.verdict == "unexplained" for c in cells):
-        reasons = explain_column(reference, candidate, frame, column.request)
-        cells = [_apply(c, reasons.get((c.term, c.quantity), ())) for c in cells]
-        cells = [
-            _apply(c, explain_joint(reference, candidate, c.term, c.quantity)) if c.verdict == "unexplained" else c
-            for c in cells
-        ]
-    return cells
-
-
-def _apply(cell: Cell, explanations: Sequence[Any]) -> Cell:
-    if cell.verdict != "unexplained" or not explanations:
-        return cell
-    return cell.explained(explanations[0].verdict, explanations)
-
-
-def context_of(study: Study, column: ColumnSpec, reference: str, candidate: str) -> Context:
-    """Gather what a comparison of two sources needs to know of its place in the study."""
-    decimals: dict[tuple[str, str], int] = {}
-    for number in study.printed(column):
-        if number.decimals is not None:
-            decimals[(number.term, number.quantity)] = number.decimals
-            decimals[("", number.quantity)] = max(decimals.get(("", number.quantity), 0), number.decimals)
-    tolerances: dict[tuple[str, str], Tolerance] = {}
-    for row in study.tolerances:
-        if row.applies(column.table, column.id, reference, candidate):
-            tolerances[(row.term or "", row.quantity)] = Tolerance(rtol=row.rtol, stol=row.stol, reason=row.reason)
-    return Context(
-        study=study.id,
-        table=column.table,
-        column=column.id,
-        legend=dict(column.legend),
-        decimals=decimals,
-        tolerances=tolerances,
-        conf_level=column.request.conf_level,
-    )
-
-
-def _known(study: Study, cell: Cell, versions: Mapping[str, str], applied: set[int]) -> Cell:
-    if cell.verdict in AGREE or (cell.verdict in ("unsupported", "missing_reference") and cell.term == "*"):
-        return cell
-    for number, row in enumerate(study.known):
-        if row.matches(cell) and row.covers(versions.get(cell.candidate, "")):
-            applied.add(number)
-            return cell.explained("known", cell.explanations, reason=f"{row.reason} [{row.source}]")
-    return cell
 
 
 def _idle_known(plan: Plan, applied: set[int]) -> Iterator[Cell]:

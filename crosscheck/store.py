@@ -1,13 +1,15 @@
 """Where do results live between runs, and when may an old one stand in for a new one?
 
-Two stores. The *cache* holds what engines returned, keyed on everything that decides the numbers; it may be deleted at
-any time. *Recorded references* are real R results under version control, so that a machine without R has a witness.
+Two stores. The *cache* holds what engines returned, keyed on everything that decides the numbers, and the comparison of
+a column, keyed on everything that decides its verdicts; it may be deleted at any time. *Recorded references* are real R
+results under version control, so that a machine without R has a witness.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +57,8 @@ class Cache:
             }
         )
 
-    def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}.json"
+    def _path(self, key: str, suffix: str = ".json") -> Path:
+        return self.folder / key[:2] / f"{key}{suffix}"
 
     def get(self, key: str) -> EstimationResult | None:
         """Return a stored result; a file that cannot be read is treated as absent."""
@@ -72,6 +74,20 @@ class Cache:
         """Store a result that an engine returned; failures of a fit are stored only where they are deterministic."""
         if self.enabled and result.status != "error":
             write_atomic(self._path(key), dumps(result.to_json()))
+
+    def get_text(self, key: str) -> str | None:
+        """Return a stored text; a file that cannot be read is treated as absent."""
+        if not self.enabled:
+            return None
+        try:
+            return zlib.decompress(self._path(key, ".z").read_bytes()).decode("utf-8")
+        except (OSError, zlib.error, UnicodeDecodeError):
+            return None
+
+    def put_text(self, key: str, text: str) -> None:
+        """Store a text that follows from what the key was made of."""
+        if self.enabled:
+            write_atomic(self._path(key, ".z"), zlib.compress(text.encode("utf-8"), 1))
 
 
 @dataclass(frozen=True, slots=True)
