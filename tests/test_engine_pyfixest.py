@@ -336,6 +336,24 @@ class TestSample:
         with pytest.raises(DataError, match="collinear"):
             fit(ask("y ~ region | id"))
 
+    def test_one_cluster(self):
+        with pytest.raises(DataError, match="'region' has one cluster"):
+            fit(ask("y ~ x", vcov="CRV1", cluster=["region"]), BALANCED.take(BALANCED["region"].values == 1))
+
+    def test_separated_logit(self):
+        with pytest.raises(DataError, match=r"pyfixest cannot fit|did not converge"):
+            fit(ask("late ~ year", estimator="feglm", options={"family": "logit"}))
+
+    def test_poisson_of_zeros(self):
+        zeros = with_column(integers("count", np.zeros(BALANCED.nrows)))
+        for formula in ("count ~ x", "count ~ x | id"):
+            with pytest.raises(DataError, match="pyfixest cannot fit"):
+                fit(ask(formula, estimator="fepois"), zeros)
+
+    def test_a_period_of_zeros_stays_in_the_sample(self):
+        zeros = with_column(integers("count", np.where(BALANCED["year"].values == 2003, 0, BALANCED["count"].values)))
+        assert fit(ask("count ~ x | year", estimator="fepois"), zeros).stats.nobs == BALANCED.nrows
+
     def test_poly_of_a_column_with_missing_values(self):
         with pytest.raises(DataError, match=r"poly\(x, 2\)"):
             fit(ask("y ~ poly(x, 2)"), MISSING)
@@ -381,6 +399,7 @@ REFUSED = [
     (ask("y ~ x | id", vcov="HC2"), "notyet", "HC2 with fixed effects"),
     (ask("y ~ 1 | x ~ q", vcov="HC3"), "notyet", "HC3 after instruments"),
     (ask("y ~ 1 | x + z ~ q + T"), "notyet", "one endogenous regressor"),
+    (ask("y ~ 1 | id"), "notyet", "fixed effects alone"),
     (ask("y ~ x", vcov="CRV3", cluster=["id"]), "notyet", "leaves its (G - 1) / G out"),
     (ask("y ~ x", vcov="DK", lag=1), "notimpl", "time column"),
     (ask("y ~ x", vcov="NW", time="year"), "notyet", "automatic lag"),

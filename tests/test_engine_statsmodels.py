@@ -256,6 +256,11 @@ class TestRefusalsThatNeedTheData:
             ENGINE.fit(ask("y ~ x + z"), BALANCED.take(np.arange(3)))
 
 
+def test_one_cluster():
+    with pytest.raises(DataError, match="'region' has one cluster"):
+        ENGINE.fit(ask("y ~ x", vcov="CRV1", cluster=["region"]), BALANCED.take(BALANCED["region"].values == 1))
+
+
 def test_missing_clusters_and_zero_weights_leave_rows_out():
     codes = BALANCED["region"].values.copy()
     codes[::7] = -1

@@ -314,5 +314,5 @@ def _as_pandas(category: Category, rows: NDArray[np.bool_]) -> Any:
     """Return a category column with the levels of the whole sample in their declared order, as R has them."""
     import pandas as pd
 
-    levels = [f"L{code}" for code in range(len(category.labels))]
-    return pd.Categorical.from_codes(category.codes[rows].tolist(), categories=levels)
+    levels = pd.CategoricalDtype([f"L{code}" for code in range(len(category.labels))])
+    return pd.Categorical.from_codes(category.codes[rows].tolist(), dtype=levels)

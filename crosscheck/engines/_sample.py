@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosscheck.conventions import Counts
-from crosscheck.engines._shared import Codes, codes_of, counts_for, squeezed, usable_rows, weights_of
+from crosscheck.engines._shared import Codes, codes_of, counts_for, require_clusters, squeezed, usable_rows, weights_of
 from crosscheck.errors import DataError
 from crosscheck.formula import Formula
 from crosscheck.modelmatrix import ModelMatrix, model_matrix
@@ -72,11 +72,13 @@ def sample_of(request: FitRequest, formula: Formula, frame: Frame) -> Sample:
             if request.estimator != "feols" or request.vcov.canonical in ("NW", "DK"):
                 raise DataError(f"{request.estimator} needs one row for each {request.unit} and {request.time}")
             unit = time = None
+    clusters = {name: squeezed(codes_of(used, (name,))) for name in request.vcov.cluster}
+    require_clusters(clusters)
     return Sample(
         matrix=matrix,
         weights=weights_of(request, used),
         effects={fe: matrix.fe_codes[:, i] for i, fe in enumerate(formula.fixed_effects)},
-        clusters={name: squeezed(codes_of(used, (name,))) for name in request.vcov.cluster},
+        clusters=clusters,
         unit=unit,
         time=time,
         rows_dropped=frame.nrows - used.nrows,

@@ -129,6 +129,19 @@ def require_df(n: float, parameters: int) -> None:
         )
 
 
+def require_clusters(clusters: Mapping[str, Codes]) -> None:
+    """Refuse a cluster variable that has a single level in the sample.
+
+    Raises
+    ------
+    DataError
+        Naming it.
+    """
+    for name, codes in clusters.items():
+        if levels_in(codes) < 2:
+            raise DataError(f"{name!r} has one cluster in the sample; a clustered covariance needs two or more")
+
+
 def ssc_words(ssc: SscSpec) -> Ssc:
     """Return the request's small-sample words as :mod:`crosscheck.conventions` takes them."""
     return Ssc(k_adj=ssc.k_adj, k_fixef=ssc.k_fixef, g_adj=ssc.g_adj, g_df=ssc.g_df, t_df=ssc.t_df)

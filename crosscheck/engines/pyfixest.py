@@ -27,6 +27,7 @@ from crosscheck.engines._shared import (
     lag_of,
     matrix_rows,
     recording,
+    require_clusters,
     require_df,
     require_no_gaps,
     squeezed,
@@ -85,6 +86,8 @@ def _refusal(request: FitRequest, formula: Formula) -> Support:
             return Support("notimpl", f"{vcov} needs the study's time column; [data] names none")
         if vcov == "NW" and request.unit is None and request.vcov.lag is None:
             return Support("notyet", "pyfixest has no automatic lag for one time series; set vcov.lag")
+    if effects and not (formula.terms or iv):
+        return Support("notyet", "pyfixest gives no statistics of a model of fixed effects alone")
     if formula.iv is not None:
         if request.estimator != "feols":
             return Support("never", "instruments belong to least squares")
@@ -199,6 +202,7 @@ def _covariance(request: FitRequest, frame: Frame, design: Design) -> _Covarianc
         columns[f"c{i}"] = codes
         clusters[name] = codes[design.complete]
     if clusters:
+        require_clusters(clusters)
         return _Covariance({vcov: "+".join(columns)}, None, clusters, columns)
     if vcov not in ("NW", "DK"):
         return _Covariance(vcov, None, {}, {})
@@ -274,7 +278,7 @@ def _estimate(request: FitRequest, design: Design, covariance: _Covariance) -> t
             model = estimate(design.text, data, **options)
             if later:
                 model.vcov(covariance.type, vcov_kwargs=covariance.kwargs)
-        except (ValueError, np.linalg.LinAlgError) as error:
+        except (ValueError, RuntimeError, np.linalg.LinAlgError) as error:
             text = " ".join(design.translate(str(error)).split())
             raise DataError(f"pyfixest cannot fit this model: {text}") from error
         except ZeroDivisionError as error:
