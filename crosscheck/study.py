@@ -7,7 +7,7 @@ and resolves every column to a :class:`~crosscheck.spec.FitRequest` in which not
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from crosscheck.data import DeclaredData, inside, open_data, sample
 from crosscheck.declared import Declared
 from crosscheck.errors import DataError, StudyError
 from crosscheck.formula import Call, Formula, Name
+from crosscheck.formula_tree import INTERCEPT
 from crosscheck.frame import Frame
 from crosscheck.modelmatrix import reference_level
 from crosscheck.published import PublishedNumber, read_published
@@ -194,7 +195,8 @@ def load_study(path: Path | str) -> Study:
     if (folder / PUBLISHED_FILE).exists():
         printed_path = inside(folder, PUBLISHED_FILE, what="the table of printed numbers")
         numbers = read_published(printed_path, where=str(printed_path))
-        published = check_numbers(numbers, tables, data, where=str(printed_path))
+        named = tuple(replace(n, term=INTERCEPT) if n.term == model.constant_term else n for n in numbers)
+        published = check_numbers(named, tables, data, where=str(printed_path))
         published_sha256 = sha256(printed_path.read_bytes())
     return Study(
         id=model.study,

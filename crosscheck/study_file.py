@@ -230,7 +230,7 @@ class KnownRow(Model):
 
 
 class StudyFile(Model):
-    """``study.toml`` as written."""
+    """``study.toml`` as written; ``constant_term`` is the word that the paper's tables have for ``(Intercept)``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -239,6 +239,7 @@ class StudyFile(Model):
     title: str = ""
     data: DataTable | None = None
     macros: dict[str, str] = Field(default_factory=dict)
+    constant_term: NonEmpty | None = None
     defaults: Defaults = Defaults()
     legend: Legend = Field(default_factory=lambda: dict(STARS))
     table: tuple[TableTable, ...] = ()

@@ -1,7 +1,8 @@
 """Is a printed term a coefficient of the column it stands in?
 
 Labels are fixest's, without back-ticks. Levels come from the data; an interaction may be printed with its factors in
-another order, which is set right.
+another order, which is set right. A printed constant may belong to a column whose fixed effects are absorbed: no engine
+has it there, and the comparison says so.
 """
 
 from __future__ import annotations
@@ -217,7 +218,7 @@ def _is_sunab(term: Term) -> bool:
 def _no_term(number: PublishedNumber, column: ColumnSpec, place: str, known: Sequence[str]) -> PublishedError:
     hint = nearest(number.term, known)
     if number.term in CONSTANTS:
-        hint = f"the constant is written {INTERCEPT}"
+        hint = f"the constant is written {INTERCEPT}, or as constant_term in study.toml says"
     return PublishedError(
         f"column {column.table}/{column.id} has no term {number.term!r}",
         where=place,

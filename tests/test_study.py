@@ -514,7 +514,7 @@ PUBLISHED = {
     "t1,9,x,estimate,1\n": ("the study has no column '9' in table 't1'", "line 2", "allowed: 1, 2"),
     "t1,1,x,estimate,1\nt1,1,zz,estimate,1\n": ("column t1/1 has no term 'zz'", "line 3", "x, ln(Labor), log(my var)"),
     "t1,1,ln(labor),estimate,1\n": ("has no term 'ln(labor)'", "did you mean 'ln(Labor)'?"),
-    "t1,1,Constant,estimate,1\n": ("the constant is written (Intercept)",),
+    "t1,1,Constant,estimate,1\n": ("the constant is written (Intercept)", "constant_term"),
     "t1,2,year::1999,estimate,1\n": ("has no term 'year::1999'", "year::2001"),
     "t1,2,year2002,estimate,1\n": ("has no term 'year2002'", "did you mean 'year::2002'?"),
     't2,att,"ATT(2002,2003)",estimate,1\n': ("has no term 'ATT(2002,2003)'", "overall, event=-3"),
