@@ -666,6 +666,11 @@ def questions():
             staggered(keep),
             "",
         )
+    frame = staggered(0.9)
+    relative_ = np.where(frame["cohort"].values > 0, frame["year"].values - frame["cohort"].values, -1)
+    frame = with_column(integers("since", relative_), frame)
+    request = sunab(formula="y ~ sunab(cohort, since) | id + year", vcov="hetero")
+    asked["sunab/relative periods"] = (request, "since", frame, "")
     return asked
 
 
