@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from crosscheck.report import words
-from crosscheck.report.digits import Shown, digits_text, full, mark
+from crosscheck.report.digits import digits_text, full
 from crosscheck.report.layout import Layout
 from crosscheck.report.matrix import Matrix, column_matrix, legend, reached
 from crosscheck.report.model import (
@@ -28,6 +28,7 @@ from crosscheck.report.model import (
     TableRow,
 )
 from crosscheck.report.plots import Panel, kinds, panels, svg
+from crosscheck.report.rows import comparison_rows, differing
 from crosscheck.report.summary import standing
 from crosscheck.report.view import TableView
 from crosscheck.verdict import AGREE, BADNESS, DIFFERENT, EXPLAINED, NOT_COMPARED, Verdict
@@ -122,6 +123,7 @@ def _environment() -> Environment:
         digits=digits_text,
         svg=svg,
         reached=reached,
+        rows=comparison_rows,
         column_label=words.column_label,
         quantity=words.short_name,
         vcov=words.vcov_name,
@@ -146,14 +148,6 @@ def _environment() -> Environment:
         plural=words.plural,
     )
     return env
-
-
-def differing(c: CellRow) -> Shown:
-    """Return the candidate's number of a cell, marked where it first differs from the reference's."""
-    text = full(c.candidate_value)
-    if c.verdict in AGREE or not c.compared or not isinstance(c.candidate_value, float):
-        return Shown(text)
-    return mark(text, c.printed if c.printed is not None else full(c.reference_value), differs=True)
 
 
 def render_notes(text: str) -> Markup:
