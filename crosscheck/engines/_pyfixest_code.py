@@ -6,6 +6,7 @@ import keyword
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from crosscheck.engines._pyfixest_covariance import NO_FACTOR
 from crosscheck.engines._shared import reading_lines
 from crosscheck.formula import Binary, Call, Expr, Formula, Name, Negative, Number, Term, Text, names, parse
 from crosscheck.syntax import number_text
@@ -157,7 +158,7 @@ def _covariance_text(request: FitRequest, names_: Mapping[str, str], lines: list
 def _option_lines(request: FitRequest, names_: Mapping[str, str]) -> list[str]:
     from crosscheck.engines import pyfixest as engine
 
-    s, plain = request.ssc, request.vcov.canonical in engine.NO_FACTOR
+    s, plain = request.ssc, request.vcov.canonical in NO_FACTOR
     words = f"k_adj={s.k_adj and not plain}, k_fixef={s.k_fixef!r}, G_adj={s.g_adj and not plain}, G_df={s.g_df!r}"
     lines = [f"    ssc=pf.ssc({words}),"]
     if request.weights:

@@ -15,22 +15,17 @@ from numpy.typing import NDArray
 
 from crosscheck.conventions import SmallSample, all_parameters, interval, p_of
 from crosscheck.engines import _pyfixest_code
+from crosscheck.engines._pyfixest_covariance import NO_FACTOR, Covariance, covariance_of, ssc_of
 from crosscheck.engines._pyfixest_design import Design, build
 from crosscheck.engines._shared import (
-    Codes,
     Recording,
-    codes_of,
     coef_rows,
     counts_for,
     definiteness_notes,
     finite,
-    lag_of,
     matrix_rows,
     recording,
-    require_clusters,
     require_df,
-    require_no_gaps,
-    squeezed,
     wanted,
 )
 from crosscheck.engines._sunab import aggregation
@@ -49,7 +44,6 @@ COLLIN_TOL = 1e-9
 IWLS_TOL = 1e-14
 IWLS_MAXITER = 200
 SOLVER = "scipy.linalg.solve"
-NO_FACTOR = ("HC2", "HC3")
 ITERATED = ("fepois", "feglm")
 
 
@@ -159,9 +153,9 @@ class Pyfixest:
         )
         last = self._last
         if last.key == key and last.design is not None:
-            covariance = _covariance(request, frame, last.design)
+            covariance = covariance_of(request, frame, last.design)
             with recording() as made:
-                last.model._ssc_dict = _ssc(request)
+                last.model._ssc_dict = ssc_of(request)
                 if covariance.clusters:
                     last.model.vcov(covariance.type, data=covariance.frame())
                 else:
@@ -170,73 +164,13 @@ class Pyfixest:
             return last.model, last.design, made
         self._last = _Last()
         design = build(formula, request, frame)
-        covariance = _covariance(request, frame, design)
+        covariance = covariance_of(request, frame, design)
         model, made = _estimate(request, design, covariance)
         self._last = _Last(key, design, model, made)
         return model, design, made
 
 
-@dataclass(frozen=True, eq=False)
-class _Covariance:
-    """A covariance estimator in pyfixest's words; codes are those of the complete rows."""
-
-    type: Any
-    kwargs: dict[str, Any] | None
-    clusters: dict[str, Codes]
-    columns: dict[str, NDArray[Any]]
-    periods: int | None = None
-
-    def frame(self) -> Any:
-        """The cluster columns as pandas, for pyfixest's ``vcov(data=)``."""
-        import pandas as pd
-
-        return pd.DataFrame({f"c{i}": codes for i, codes in enumerate(self.clusters.values())}, copy=False)
-
-
-def _covariance(request: FitRequest, frame: Frame, design: Design) -> _Covariance:
-    vcov = request.vcov.canonical
-    clusters: dict[str, Codes] = {}
-    columns: dict[str, NDArray[Any]] = {}
-    for i, name in enumerate(request.vcov.cluster):
-        codes = codes_of(frame, (name,))[design.rows]
-        columns[f"c{i}"] = codes
-        clusters[name] = codes[design.complete]
-    if clusters:
-        require_clusters(clusters)
-        return _Covariance({vcov: "+".join(columns)}, None, clusters, columns)
-    if vcov not in ("NW", "DK"):
-        return _Covariance(vcov, None, {}, {})
-    assert request.time is not None
-    time = codes_of(frame, (request.time,))[design.rows]
-    used = squeezed(time[design.complete])
-    periods = int(used.max()) + 1
-    kwargs: dict[str, Any] = {"time_id": "t0", "lag": lag_of(request, periods)}
-    columns["t0"] = time
-    if vcov == "NW" and request.unit is not None:
-        columns["u0"] = codes_of(frame, (request.unit,))[design.rows]
-        if kwargs["lag"] > 0:
-            require_no_gaps(columns["u0"][design.complete], used, "pyfixest")
-        kwargs["panel_id"] = "u0"
-    elif vcov == "DK":
-        columns["u0"] = np.arange(time.size)
-        kwargs["panel_id"] = "u0"
-    return _Covariance(vcov, kwargs, {}, columns, periods)
-
-
-def _ssc(request: FitRequest) -> Any:
-    import pyfixest as pf
-
-    words = request.ssc
-    plain = request.vcov.canonical in NO_FACTOR
-    return pf.ssc(
-        k_adj=words.k_adj and not plain,
-        k_fixef=words.k_fixef,
-        G_adj=words.g_adj and not plain,
-        G_df=words.g_df,
-    )
-
-
-def _estimate(request: FitRequest, design: Design, covariance: _Covariance) -> tuple[Any, Recording]:
+def _estimate(request: FitRequest, design: Design, covariance: Covariance) -> tuple[Any, Recording]:
     import pandas as pd
     import pyfixest as pf
 
@@ -245,7 +179,7 @@ def _estimate(request: FitRequest, design: Design, covariance: _Covariance) -> t
     options: dict[str, Any] = {
         "vcov": covariance.type,
         "vcov_kwargs": covariance.kwargs,
-        "ssc": _ssc(request),
+        "ssc": ssc_of(request),
         "fixef_rm": "none",
         "collin_tol": COLLIN_TOL,
         "drop_intercept": False,
@@ -292,7 +226,7 @@ def _estimate(request: FitRequest, design: Design, covariance: _Covariance) -> t
 def _result(
     engine: str, request: FitRequest, frame: Frame, model: Any, design: Design, recorded: Recording
 ) -> EstimationResult:
-    covariance = _covariance(request, frame, design)
+    covariance = covariance_of(request, frame, design)
     terms = tuple(design.label(name) for name in model._coefnames)
     n, k = float(model._N), int(model._k)
     sizes = [int(size) for size in model._k_fe] if design.effects else []
@@ -373,7 +307,7 @@ def _aggregated(
     ), covariance
 
 
-def _check(request: FitRequest, model: Any, design: Design, covariance: _Covariance, n: float, k: int) -> SmallSample:
+def _check(request: FitRequest, model: Any, design: Design, covariance: Covariance, n: float, k: int) -> SmallSample:
     """Compare what pyfixest counted with what the request asks for.
 
     Raises

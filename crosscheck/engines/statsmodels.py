@@ -27,9 +27,10 @@ from crosscheck.engines._shared import (
     require_no_gaps,
     wanted,
 )
-from crosscheck.engines.base import YES, Support
+from crosscheck.engines._statsmodels_support import refusal
+from crosscheck.engines.base import Support
 from crosscheck.errors import DataError, Unsupported
-from crosscheck.formula import INTERCEPT, Formula, functions, parse
+from crosscheck.formula import INTERCEPT, Formula, parse
 from crosscheck.results import Conventions, EstimationResult, FitStats
 
 if TYPE_CHECKING:
@@ -41,67 +42,6 @@ MAX_CELLS = 20_000_000
 GLM_TOL = 1e-14
 GLM_MAXITER = 200
 RTOL = 1e-12
-COUNTING = ("iid", "HC1", "CRV1", "NW", "DK")
-
-
-def _refusal(request: FitRequest, formula: Formula) -> Support:
-    """Say what of a request statsmodels or this wrapper cannot do, whatever the data."""
-    glm = request.estimator != "feols"
-    vcov, ssc = request.vcov.canonical, request.ssc
-    if formula.iv is not None:
-        return Support("notimpl", "instruments are not wrapped for statsmodels")
-    if "sunab" in functions(formula):
-        return Support("notimpl", "sunab() is not wrapped for statsmodels")
-    if request.weights is not None and request.weights.type == "frequency":
-        return Support("notimpl", "frequency weights are not wrapped for statsmodels")
-    if glm:
-        refusal = _glm_refusal(request)
-        if refusal is not None:
-            return refusal
-    elif vcov == "iid" and not ssc.k_adj:
-        return Support("notyet", "statsmodels divides SSR by N - K; k_adj = false asks for N - 1")
-    if vcov == "CRV1" and ssc.k_adj != ssc.g_adj:
-        return Support("notyet", "statsmodels has both factors, G / (G - 1) (N - 1) / (N - K), or none")
-    if len(request.vcov.cluster) > 1:
-        if vcov == "CRV3":
-            return Support("notyet", "statsmodels has one-way CRV3 only")
-        if ssc.g_adj and ssc.g_df == "min":
-            return Support("notyet", 'statsmodels gives each dimension its own G / (G - 1): g_df = "conventional"')
-    if formula.fixed_effects and ssc.k_adj and ssc.k_fixef == "none" and vcov in COUNTING:
-        return Support("notyet", 'statsmodels counts every dummy: k_fixef = "full"')
-    if vcov in ("NW", "DK"):
-        return _serial_refusal(request)
-    return YES
-
-
-def _glm_refusal(request: FitRequest) -> Support | None:
-    vcov, ssc = request.vcov.canonical, request.ssc
-    if request.estimator == "feglm" and request.options.get("family") != "logit":
-        return Support("notimpl", f"family {request.options.get('family')!r} is not wrapped for statsmodels")
-    if vcov in ("HC2", "HC3", "CRV3"):
-        return Support("notyet", f"statsmodels' GLM has no {vcov}")
-    if vcov in ("NW", "DK"):
-        return Support("notimpl", f"{vcov} after GLM is not wrapped for statsmodels")
-    if vcov in ("iid", "HC1") and ssc.k_adj:
-        asked = "(N - 1) / (N - K)" if vcov == "iid" else "N / (N - K)"
-        return Support("notyet", f"statsmodels' GLM has no {asked} for {vcov} (its HC1 is HC0); set k_adj = false")
-    return None
-
-
-def _serial_refusal(request: FitRequest) -> Support:
-    vcov, ssc = request.vcov.canonical, request.ssc
-    if request.time is None:
-        return Support("notimpl", f"{vcov} needs the study's time column; [data] names none")
-    if ssc.k_adj != ssc.g_adj:
-        return Support("notyet", f"statsmodels has both factors for {vcov} or none")
-    if vcov == "NW":
-        if request.unit is None and request.vcov.lag is None:
-            return Support("notyet", "statsmodels has no automatic lag; set vcov.lag")
-        if request.unit is not None and ssc.g_adj:
-            return Support("notyet", "statsmodels corrects by the number of units, not of periods; g_adj = false")
-    elif request.unit is None:
-        return Support("notimpl", "DK needs the study's unit; [data] names none")
-    return YES
 
 
 class Statsmodels:
@@ -117,7 +57,7 @@ class Statsmodels:
             lacking = {"sunab": "notimpl", "att_gt": "notyet", "re": "notimpl", "between": "notyet"}
             reach: Any = lacking[request.estimator]
             return Support(reach, f"{request.estimator} is not wrapped for statsmodels")
-        return _refusal(request, parse(request.formula))
+        return refusal(request, parse(request.formula))
 
     def fit(self, request: FitRequest, frame: Frame) -> EstimationResult:
         """Estimate with statsmodels.
@@ -130,9 +70,9 @@ class Statsmodels:
             Where the sample is empty or saturated, or the iterations do not converge.
         """
         formula = parse(request.formula, columns=frame.names)
-        refusal = _refusal(request, formula)
-        if not refusal:
-            raise Unsupported(f"{refusal.reason} ({refusal.reach})")
+        refused = refusal(request, formula)
+        if not refused:
+            raise Unsupported(f"{refused.reason} ({refused.reach})")
         sample = sample_of(request, formula, frame)
         return _answer(self.id, request, sample, formula)
 
