@@ -24,7 +24,7 @@ from crosscheck.published import PublishedNumber, read_published
 from crosscheck.resolve import resolve_tables
 from crosscheck.study_file import KnownRow, StudyFile, ToleranceRow, find_study_file, read_study_file
 from crosscheck.tables import ColumnSpec, Table
-from crosscheck.terms import check_numbers
+from crosscheck.terms import check_numbers, sunab_term
 from crosscheck.truth import TRUTH_FILE, KnownTruth, read_truth
 
 __all__ = ["ColumnSpec", "KnownRow", "Study", "StudyFile", "Table", "ToleranceRow", "load_study"]
@@ -215,8 +215,19 @@ def load_study(path: Path | str) -> Study:
         data=data,
         simulate=model.simulate,
         audit=model.audit,
-        truths=read_truth(folder / TRUTH_FILE, [(c.table, c.id) for t in tables for c in t.columns]),
+        truths=_truths(folder, tables),
     )
+
+
+def _truths(folder: Path, tables: tuple[Table, ...]) -> tuple[KnownTruth, ...]:
+    """Read the known truths; those of Sun and Abraham's estimator may be spelled like group-time aggregations."""
+    columns = {(c.table, c.id): c.request for t in tables for c in t.columns}
+    found = []
+    for truth in read_truth(folder / TRUTH_FILE, columns):
+        request = columns[truth.table, truth.column]
+        spelled = sunab_term(truth.term, request.time or "") if request.estimator == "sunab" else truth.term
+        found.append(replace(truth, term=spelled))
+    return tuple(found)
 
 
 def _declared_data(folder: Path, model: StudyFile, file: str) -> DeclaredData | None:

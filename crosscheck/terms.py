@@ -170,7 +170,7 @@ def _checked(
             f"{column.request.estimator} gives no {number.quantity}", where=place, allowed=" ".join(QUANTITIES)
         )
     if column.request.estimator == "sunab":
-        number = replace(number, term=_sunab_term(number.term, str(column.request.options["time"])))
+        number = replace(number, term=sunab_term(number.term, str(column.request.options["time"])))
     if number.quantity in OF_VARIABLES or EXTRA_TERM.fullmatch(number.term):
         return number
     if number.quantity in OF_THE_FIT:
@@ -202,7 +202,7 @@ def _checked(
     return replace(number, term=term)
 
 
-def _sunab_term(term: str, time: str) -> str:
+def sunab_term(term: str, time: str) -> str:
     """Spell ``overall``, ``event=-3`` and ``group=2004`` (also in a ``wald:`` term) as fixest does."""
     if term == "overall":
         return "ATT"
