@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 RTOL_ESTIMATE, STOL_ESTIMATE, RTOL_STD_ERROR = 1e-8, 1e-6, 1e-6
 RTOL_OTHER = 1e-8
 SAMPLING_SE = 4.0
+INTERCEPT = "(Intercept)"
+ABSORBED = "the fixed effects absorb the constant; a regression on their dummies has one, that of its base cell"
 P_FLOOR = 1e-15  # an engine that computes 1 - F(|t|) cannot tell smaller p-values apart (2.2e-16 is one unit of 1)
 MAX_DIGITS = 15.0
 EDGE = 1e-12
@@ -84,7 +86,8 @@ class Cell:
 class Context:
     """What a comparison needs to know of its place: ids, the star legend, tolerances, and what the table prints.
 
-    ``decimals`` maps (term, quantity) or ("", quantity) to the number of decimals that the table prints.
+    ``decimals`` maps (term, quantity) or ("", quantity) to the number of decimals that the table prints. ``absorbs``:
+    fixed effects take the constant in.
     """
 
     study: str
@@ -94,6 +97,7 @@ class Context:
     decimals: Mapping[tuple[str, str], int]
     tolerances: Mapping[tuple[str, str], Tolerance]
     conf_level: float = 0.95
+    absorbs: bool = False
 
 
 def lre(reference: float, candidate: float) -> float:
@@ -194,7 +198,7 @@ def compare_printed(
         value = values.get((number.term, number.quantity))
         cell = _cell(base, number.term, number.quantity, number.value, value, "rounding", "none", printed=number.text)
         if value is None or math.isnan(value):
-            cells.append(_printed_without_value(cell, number, candidate))
+            cells.append(_printed_without_value(cell, number, candidate, context))
             continue
         cell = _with_distance(cell, number.value, value, None)
         if inside(value, number):
@@ -244,7 +248,7 @@ def compare_truth(truths: Iterable[KnownTruth], candidate: EstimationResult, con
     return cells
 
 
-def _printed_without_value(cell: Cell, number: PublishedNumber, candidate: EstimationResult) -> Cell:
+def _printed_without_value(cell: Cell, number: PublishedNumber, candidate: EstimationResult, context: Context) -> Cell:
     """Tell apart what an engine never reports from a coefficient that it should have and has not."""
     row = candidate.coef(number.term)
     unreported = number.quantity in STAT_QUANTITIES or DERIVED.match(number.term) is not None
@@ -253,6 +257,8 @@ def _printed_without_value(cell: Cell, number: PublishedNumber, candidate: Estim
     if unreported and cell.candidate_value is None:
         what = f"{number.quantity} of {number.term}" if number.term else number.quantity
         return replace(cell, verdict="unsupported", reason=f"{candidate.engine} does not report the {what}")
+    if context.absorbs and number.term == INTERCEPT and row is None:
+        return replace(cell, verdict="unsupported", reason=ABSORBED)
     reason = f"{candidate.engine} has no {number.quantity} for {number.term!r}"
     return replace(cell, verdict="missing_candidate", severity="structural", reason=reason)
 
@@ -501,6 +507,8 @@ def _judge_stars(
 ) -> Cell:
     row = candidate.coef(number.term)
     cell = _cell(base, number.term, "stars", number.text, None, "exact", "none", printed=number.text)
+    if context.absorbs and number.term == INTERCEPT and row is None:
+        return replace(cell, verdict="unsupported", reason=ABSORBED)
     p = _p(row) if row is not None else None
     if p is None:
         reason = f"{candidate.engine} has no p-value for {number.term!r}"
