@@ -23,6 +23,7 @@ cc_frame <- function(key, rows, columns) {
   frame$lags <- list()
   frame$expressions <- list()
   frame$formulas <- list()
+  frame$shown <- new.env(parent = emptyenv())
   frame$cache <- new.env(parent = emptyenv())
   frame
 }
@@ -97,6 +98,12 @@ cc_symbol_name <- function(frame, symbol) {
 # Names of coefficients with the columns' own names in the place of safe symbols.
 cc_display <- function(frame, texts) {
   if (!length(texts)) return(character(0))
+  key <- paste0(texts, collapse = "\r")
+  if (is.null(frame$shown[[key]])) frame$shown[[key]] <- cc_put_names_back(frame, texts)
+  frame$shown[[key]]
+}
+
+cc_put_names_back <- function(frame, texts) {
   hits <- gregexpr(paste0(frame$prefix, "[nfle][0-9]+z"), texts)
   found <- unique(unlist(regmatches(texts, hits)))
   if (!length(found)) return(texts)

@@ -194,6 +194,14 @@ def test_a_wide_frame_arrives_whole(r):
     assert list(values(result).values()) == [i + 399.0 for i in range(50)]
 
 
+def test_twenty_thousand_reads_of_r_memory_leave_the_worker_well(r):
+    """rpy2's own memoryview() takes a reference from None at each call, and the process ends after some thousand."""
+    starts = r.starts
+    result = r.fit("r.fault", fault("scalars"), frame(number("x", [1.0])))
+    assert result.dropped == tuple(float(i) for i in range(1, 20_001))
+    assert r.starts == starts
+
+
 def test_a_long_frame_arrives_whole(r):
     long = number("x", np.random.default_rng(1).normal(size=300_000))
     extra = whole("i", np.arange(300_000))

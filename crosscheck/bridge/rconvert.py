@@ -17,6 +17,7 @@ import numpy as np
 from crosscheck.frame import Column, Frame
 
 ri: Any = importlib.import_module("rpy2.rinterface")
+openrlib: Any = importlib.import_module("rpy2.rinterface_lib.openrlib")
 
 NA_INTEGER = -(2**31)
 NA_REAL_WORD = 1954
@@ -84,16 +85,23 @@ def _names(value: Any) -> list[str] | None:
     return None if names is ri.NULL or names.typeof == ri.RTYPES.NILSXP else [str(n) for n in names]
 
 
-def _flat(value: Any) -> Any:
-    """Return a copy of a numeric R vector, or of a matrix by columns, shape (n,)."""
-    if not len(value):
-        return np.empty(0)
-    return np.array(value.memoryview(), copy=True).ravel(order="F")
+def _flat(value: Any, dtype: str) -> Any:
+    """Return a copy of a numeric R vector, or of a matrix by columns, shape (n,).
+
+    rpy2's own ``memoryview()`` takes a reference from None at each call (its C helper returns None without counting
+    it), which ends the process after some thousand: R's memory is read directly and copied at once.
+    """
+    count = len(value)
+    if not count:
+        return np.empty(0, dtype)
+    size = np.dtype(dtype).itemsize
+    raw = openrlib.ffi.buffer(value._R_GET_PTR(value.__sexp__._cdata), count * size)
+    return np.frombuffer(raw, dtype=dtype, count=count).copy()
 
 
 def _doubles(value: Any) -> list[float | None]:
     """Return an R double vector as floats; R's NA, the NaN whose lower word is 1954, is None."""
-    numbers = _flat(value)
+    numbers = _flat(value, "f8")
     out: list[float | None] = numbers.tolist()
     for i in np.flatnonzero(np.isnan(numbers)):
         if int(numbers[i : i + 1].view(np.uint64)[0]) & 0xFFFFFFFF == NA_REAL_WORD:
@@ -106,7 +114,7 @@ def _vector(value: Any) -> list[Any]:
     if kind == ri.RTYPES.REALSXP:
         return _doubles(value)
     if kind == ri.RTYPES.INTSXP:
-        return [None if v == NA_INTEGER else int(v) for v in _flat(value).tolist()]
+        return [None if v == NA_INTEGER else int(v) for v in _flat(value, "i4").tolist()]
     if kind == ri.RTYPES.LGLSXP:
         return [None if v is ri.NA_Logical else bool(v) for v in value]
     if kind == ri.RTYPES.STRSXP:

@@ -80,6 +80,8 @@ cc_fault <- function(request, frame) {
       )
     },
     random = cc_fault_result(c(draw = stats::runif(1))),
+    # Every scalar is read from R's memory on its own: many of them in one answer.
+    scalars = list(version = "0", status = "ok", seconds = 0, dropped = as.list(as.double(seq_len(20000)))),
     malformed = list(status = "ok", unknown_field = 1)
   )
 }
