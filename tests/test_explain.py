@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crosscheck.closedform.linear import Groups, intersect
+from crosscheck.closedform.absorb import Groups, intersect
 from crosscheck.conventions import Ssc, critical, p_of, rounded
 from crosscheck.engines.oracle import ENGINE
 from crosscheck.explain import explain, explain_column, explain_printed, packages, rank_printed, rules

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crosscheck.closedform.absorb import long
 from crosscheck.closedform.did_moments import cross_section_effect, logit, panel_effect, regression
-from crosscheck.closedform.linear import long
 from crosscheck.engines.oracle import ENGINE
 from crosscheck.errors import DataError, Unsupported
 from crosscheck.frame import Frame
@@ -96,7 +96,7 @@ def test_without_covariates_each_effect_is_four_means(control, base, anticipatio
         row = found[f"ATT({g},{t:g})"]
         if start == t:
             assert row.estimate == 0
-            assert math.isnan(row.std_error)
+            assert (row.std_error, row.p_value, row.conf_low) == (None, None, None)
             continue
         changes = {True: [], False: []}
         for (_, cohort), y in table.items():
@@ -287,7 +287,7 @@ def test_the_code_shown_gives_the_same_numbers(tmp_path):
         assert done.returncode == 0, done.stderr
         shown = dict(line.split(" ", 1) for line in done.stdout.splitlines())
         for term, row in cells(frame, **options).items():
-            if math.isfinite(row.std_error):
+            if row.std_error is not None:
                 estimate, error = (float(v) for v in shown[term].split())
                 assert (estimate, error) == pytest.approx((row.estimate, row.std_error), rel=1e-9)
 

@@ -9,7 +9,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from crosscheck.closedform.linear import COLLINEAR, Absorber, Groups, intersect, least_squares, long
+from crosscheck.closedform.absorb import Absorber, Groups, intersect, long
+from crosscheck.closedform.linear import COLLINEAR, least_squares
 from crosscheck.conventions import bartlett
 from crosscheck.engines import get
 from crosscheck.engines.base import Engine

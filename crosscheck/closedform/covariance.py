@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosscheck import conventions
-from crosscheck.closedform.linear import Fit, Groups, LongArray, intersect
+from crosscheck.closedform.absorb import Groups, LongArray, intersect
+from crosscheck.closedform.linear import Fit
 from crosscheck.conventions import Counts, SmallSample, Ssc
 from crosscheck.errors import DataError
 

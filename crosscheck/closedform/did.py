@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crosscheck.closedform.absorb import LongArray
 from crosscheck.closedform.did_data import Control, Floats, Sample
 from crosscheck.closedform.did_moments import Effect, as_long, cross_section_effect, panel_effect
-from crosscheck.closedform.linear import LongArray
 from crosscheck.errors import DataError
 
 

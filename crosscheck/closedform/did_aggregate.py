@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from crosscheck.closedform.absorb import LongArray, long
 from crosscheck.closedform.did import GroupTime
 from crosscheck.closedform.did_data import Sample
-from crosscheck.closedform.linear import LongArray, long
 from crosscheck.errors import DataError
 
 Aggregation = Literal["none", "simple", "dynamic", "group", "calendar"]

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from crosscheck.closedform.linear import Groups
+from crosscheck.closedform.absorb import Groups
 from crosscheck.errors import DataError
 
 Floats = NDArray[np.float64]

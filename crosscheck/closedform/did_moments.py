@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crosscheck.closedform.linear import LongArray, back_substitute, long, orthogonalise
+from crosscheck.closedform.absorb import LongArray, long
+from crosscheck.closedform.linear import back_substitute, orthogonalise
 from crosscheck.errors import DataError
 
 TRIM = 0.995

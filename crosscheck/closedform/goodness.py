@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crosscheck.closedform.linear import Fit, long
+from crosscheck.closedform.absorb import long
+from crosscheck.closedform.linear import Fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

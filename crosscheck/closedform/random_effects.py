@@ -16,7 +16,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from crosscheck.closedform.linear import Absorber, Groups, LongArray, lengths, long, orthogonalise
+from crosscheck.closedform.absorb import Absorber, Groups, LongArray, long
+from crosscheck.closedform.linear import lengths, orthogonalise
 from crosscheck.errors import DataError, Unsupported
 
 Method = Literal["swar", "walhus", "amemiya", "nerlove"]

@@ -106,15 +106,17 @@ def _number(options: dict[str, Any], name: str, default: float | None) -> float 
 
 
 def _row(parameter: Parameter, level: float) -> CoefRow:
+    """Make a row; the effect of a base period is zero by definition and has no standard error."""
     b, se = parameter.value, parameter.std_error
-    known = math.isfinite(se)
-    low, high = interval(b, se, math.inf, level) if known else (math.nan, math.nan)
+    if not math.isfinite(se):
+        return CoefRow(term=parameter.term, estimate=b, df=math.inf)
+    low, high = interval(b, se, math.inf, level)
     return CoefRow(
         term=parameter.term,
         estimate=b,
         std_error=se,
-        statistic=b / se if known else math.nan,
-        p_value=p_of(b / se, math.inf) if known else math.nan,
+        statistic=b / se,
+        p_value=p_of(b / se, math.inf),
         conf_low=low,
         conf_high=high,
         df=math.inf,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crosscheck.closedform.linear import Groups
+from crosscheck.closedform.absorb import Groups
 from crosscheck.closedform.random_effects import Components, panel_of, transform, variance_components
 from crosscheck.engines._oracle_linear import LinearModel, assemble, coef_rows, conventions_of, inference
 from crosscheck.engines._shared import codes_of, squeezed, ssc_words, usable_rows

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from crosscheck.conventions import df_t, p_of, stars_of
 from crosscheck.errors import CrosscheckError
+from crosscheck.explain.covariances import covariance_departure, name_of, other_covariances
 from crosscheck.explain.goodness import flavours
 from crosscheck.explain.hypotheses import Choice, catalogue, departures, departures_count, formula
 from crosscheck.explain.inference import Distribution, distributions
 from crosscheck.explain.model import Departure, Explanation, write
 from crosscheck.explain.replay import Parts, Replayer
-from crosscheck.explain.se import MAX_SHOWN, covariance_departure, name_of, other_covariances
+from crosscheck.explain.se import MAX_SHOWN
 from crosscheck.spec import VcovSpec
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from crosscheck.closedform.absorb import Groups, intersect
 from crosscheck.closedform.covariance import cluster_parts
-from crosscheck.closedform.linear import Groups, intersect
 from crosscheck.conventions import Counts, Ssc, nested_effects, repair_eigenvalues
 from crosscheck.engines._oracle_linear import LinearModel, grouped, inference, linear_model
 from crosscheck.engines._oracle_panel import panel_model
