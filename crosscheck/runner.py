@@ -98,6 +98,20 @@ class Workers:
         self.close()
 
 
+def side_by_side(tasks: Sequence[Task]) -> list[Task]:
+    """Return tasks with those that share a model next to each other, since a worker keeps the last model it fitted.
+
+    Tasks share one where engine, data and all of the request agree but the covariance, its small-sample words, the
+    level, and how group-time effects are aggregated. Otherwise the order stays.
+    """
+    groups: dict[str, list[Task]] = {}
+    for task in tasks:
+        request = task.request.model_dump(mode="json", exclude={"vcov", "ssc", "conf_level"})
+        request["options"].pop("aggregation", None)
+        groups.setdefault(dumps([task.engine, task.data_hash, request], sort_keys=True), []).append(task)
+    return [task for group in groups.values() for task in group]
+
+
 def fit_all(
     tasks: Sequence[Task], workers: Workers, cache: Cache, timeout: float
 ) -> Iterator[tuple[Task, EstimationResult]]:
@@ -106,7 +120,7 @@ def fit_all(
     A fit that crashes, hangs or runs out of memory yields a result whose status is ``error``; the others go on.
     """
     lanes: dict[str, list[Task]] = {}
-    for task in tasks:
+    for task in side_by_side(tasks):
         lanes.setdefault(engines.get(task.engine).language, []).append(task)
     done: queue.SimpleQueue[tuple[Task, EstimationResult] | BaseException | None] = queue.SimpleQueue()
     stop = threading.Event()
