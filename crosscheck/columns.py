@@ -301,6 +301,7 @@ def context_of(study: Study, column: ColumnSpec, reference: str, candidate: str)
         decimals=decimals,
         tolerances=tolerances,
         conf_level=column.request.conf_level,
+        absorbs="|" in column.request.formula,
     )
 
 

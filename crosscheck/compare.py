@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from crosscheck.canon import plain
-from crosscheck.conventions import critical, p_of, stars_of
+from crosscheck.conventions import critical, lre, p_of, stars_of
 from crosscheck.published import PublishedNumber
 from crosscheck.results import COEF_QUANTITIES, COUNTS, STAT_QUANTITIES, CoefRow, EstimationResult
 from crosscheck.truth import KnownTruth
@@ -28,7 +28,6 @@ SAMPLING_SE = 4.0
 INTERCEPT = "(Intercept)"
 ABSORBED = "the fixed effects absorb the constant; a regression on their dummies has one, that of its base cell"
 P_FLOOR = 1e-15  # an engine that computes 1 - F(|t|) cannot tell smaller p-values apart (2.2e-16 is one unit of 1)
-MAX_DIGITS = 15.0
 EDGE = 1e-12
 LEGEND: Mapping[str, float] = {"***": 0.01, "**": 0.05, "*": 0.10}
 INFERENCE = ("statistic", "p_value", "conf_low", "conf_high")
@@ -98,23 +97,6 @@ class Context:
     tolerances: Mapping[tuple[str, str], Tolerance]
     conf_level: float = 0.95
     absorbs: bool = False
-
-
-def lre(reference: float, candidate: float) -> float:
-    """Return the number of agreeing digits: the log relative error of McCullough (1998), between 0 and 15.
-
-    A reference of zero has no relative error; the absolute error stands in for it.
-    """
-    if reference == candidate:
-        return MAX_DIGITS
-    gap = abs(candidate - reference)
-    if not math.isfinite(gap):
-        return 0.0
-    scale = abs(reference) if reference != 0 else 1.0
-    ratio = gap / scale
-    if ratio == 0.0:
-        return MAX_DIGITS
-    return float(min(MAX_DIGITS, max(0.0, -math.log10(ratio))))
 
 
 def inference(row: CoefRow, df: float, level: float) -> dict[str, float]:

@@ -19,9 +19,8 @@ from crosscheck.compare import (
     compare_truth,
     decides,
     inference,
-    lre,
 )
-from crosscheck.conventions import critical, p_of, stars_of
+from crosscheck.conventions import critical, lre, p_of, stars_of
 from crosscheck.published import PublishedNumber
 from crosscheck.results import CoefRow, EstimationResult, Extra, FitStats, failed
 from crosscheck.truth import KnownTruth
@@ -316,3 +315,13 @@ def test_known_truth_is_judged_in_units_of_the_standard_error(value, verdict):
     absent = KnownTruth(table="t", column="1", term="gone", quantity="estimate", value=1.0, line=3)
     (cell,) = compare_truth([absent], result("pyfixest"), context())
     assert (cell.verdict, cell.severity) == ("missing_candidate", "structural")
+
+
+@pytest.mark.parametrize(("absorbs", "verdict"), [(True, "unsupported"), (False, "missing_candidate")])
+def test_a_printed_constant_is_missing_only_where_nothing_absorbs_it(absorbs, verdict):
+    numbers = [
+        printed("(Intercept)", "estimate", "0.04", 0.035, 0.045, 0.04),
+        printed("(Intercept)", "stars", "*", 0, 0),
+    ]
+    cells = compare_printed(numbers, result("pyfixest"), context(absorbs=absorbs))
+    assert {c.verdict for c in cells} == {verdict}
