@@ -9,6 +9,7 @@ import pytest
 
 from crosscheck import columns
 from crosscheck.bridge import Worker
+from crosscheck.bridge.py_worker import run as fit_here
 from crosscheck.canon import dumps
 from crosscheck.errors import ReferenceError_
 from crosscheck.results import CoefRow, EstimationResult, failed
@@ -171,8 +172,11 @@ def test_fits_of_one_model_stand_next_to_each_other_and_the_rest_stays_in_order(
 
 
 @pytest.fixture
-def study(write_study, fake_engines, tmp_path):
-    """Write a study with unexplained and printed numbers; return how to run it and what its run says."""
+def study(write_study, fake_engines, tmp_path, monkeypatch):
+    """Write a study with unexplained and printed numbers; return how to run it, in this process, and read its cells."""
+    monkeypatch.setattr(
+        Worker, "fit", lambda self, engine, request, frame, timeout: fit_here(engine, request, frame)[0]
+    )
     printed = "t1,1,x,estimate,0.9\nt1,1,x,std_error,0.2\nt1,1,x,stars,**\n"
     engines = {"candidates": ("fake.ssc", "fake.sign", "fake.refuses"), "references": ("oracle",)}
     folder = write_study(**engines, published=printed)
