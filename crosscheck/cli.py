@@ -6,6 +6,7 @@ to stderr, and leave with the exit code of ``docs/exit_codes.md``. Nothing heavy
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crosscheck import __version__
-from crosscheck.errors import CrosscheckError
+from crosscheck.errors import CrosscheckError, UsageError
 
 if TYPE_CHECKING:
     from crosscheck.plan import Transport
@@ -26,8 +27,23 @@ FAIL_ON = click.Choice(["none", "cosmetic", "printed", "decision", "structural"]
 TRANSPORTS = click.Choice(["auto", "live", "recorded"])
 
 
+class _Seconds(click.FloatRange):
+    """A time limit: a number of seconds that a clock can count."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
+
+
+SECONDS = _Seconds(min=0.1, max=86400)
+
+
 class _Group(click.Group):
-    """A group whose usage errors read like every other error of crosscheck."""
+    """A group that lists its commands in the order of their use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -57,9 +73,7 @@ def _format_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--transport", type=TRANSPORTS, default="auto", show_default=True, help="How R is reached.")
 @click.option("--fail-on", type=FAIL_ON, default="printed", show_default=True, help="Least severity that gives exit 1.")
 @click.option("--require", multiple=True, metavar="ENGINE", help="Leave with 3 where this engine is missing.")
-@click.option(
-    "--timeout", type=click.FloatRange(min=0.1), default=120.0, show_default=True, help="Seconds for one fit."
-)
+@click.option("--timeout", type=SECONDS, default=120.0, show_default=True, help="Seconds for one fit.")
 @click.option("--no-cache", is_flag=True, help="Fit everything again.")
 @_format_option
 def run(
@@ -98,9 +112,7 @@ def run(
 @_study_argument
 @click.option("--engine", "engines_", multiple=True, help="Only this R engine (may be given again).")
 @click.option("--table", "tables", multiple=True, help="Only this table (may be given again).")
-@click.option(
-    "--timeout", type=click.FloatRange(min=0.1), default=120.0, show_default=True, help="Seconds for one fit."
-)
+@click.option("--timeout", type=SECONDS, default=120.0, show_default=True, help="Seconds for one fit.")
 def record(studies: tuple[str, ...], engines_: tuple[str, ...], tables: tuple[str, ...], timeout: float) -> int:
     """Write references of R's results from a live R, for machines without R."""
     from crosscheck.session import record_studies
@@ -142,9 +154,12 @@ def init(
 ) -> int:
     """Make a study's folder: study.toml, published.csv, and a place for the data."""
     if for_audit:
+        given = {"--data": data, "--unit": unit, "--time": time, "--formula": formula}
+        if named := [option for option, value in given.items() if value is not None]:
+            raise click.UsageError(f"{named[0]} is of no use with --audit, which makes a study without data.")
         from crosscheck.audit.cli import scaffold_audit
 
-        click.echo(scaffold_audit(folder))
+        click.echo(scaffold_audit(folder), nl=False)
         return 0
     from crosscheck.scaffold import scaffold
 
@@ -170,9 +185,7 @@ def audit(study: Path, out: Path | None, fail_on: str, format_: str) -> int:
 @click.argument("column")
 @click.argument("term", required=False)
 @click.option("--transport", type=TRANSPORTS, default="auto", show_default=True, help="How R is reached.")
-@click.option(
-    "--timeout", type=click.FloatRange(min=0.1), default=120.0, show_default=True, help="Seconds for one fit."
-)
+@click.option("--timeout", type=SECONDS, default=120.0, show_default=True, help="Seconds for one fit.")
 @_format_option
 def explain(
     study: Path, table: str, column: str, term: str | None, transport: Transport, timeout: float, format_: str
@@ -201,6 +214,23 @@ def _say(error: CrosscheckError) -> None:
     click.echo(f"crosscheck: {error}", err=True)
 
 
+def _usage(error: click.ClickException) -> CrosscheckError:
+    """Turn what click found wrong into one message of crosscheck's form."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context is not None else "crosscheck"
+    what = error.format_message().strip().removesuffix(".")
+    return UsageError(what[:1].lower() + what[1:], hint=f"{command} --help")
+
+
+def _system(error: OSError) -> CrosscheckError:
+    reason = error.strerror or str(error) or type(error).__name__
+    return UsageError(
+        f"a file cannot be read or written: {reason.lower()}",
+        where=str(error.filename or ""),
+        hint="check the path, its permissions and the space on the disk, and run again",
+    )
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and leave with the exit code that the contract gives."""
     try:
@@ -214,10 +244,18 @@ def main(argv: list[str] | None = None) -> None:
         )
         code = 2
     except click.ClickException as error:
-        error.show(file=sys.stderr)
+        if argv == [] or (argv is None and len(sys.argv) == 1):
+            error.show(file=sys.stderr)
+        else:
+            _say(_usage(error))
         code = 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 2
+    except OSError as error:
+        if os.environ.get("CROSSCHECK_DEBUG"):
+            raise
+        _say(_system(error))
         code = 2
     except Exception as error:
         if os.environ.get("CROSSCHECK_DEBUG"):

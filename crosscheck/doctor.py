@@ -63,7 +63,8 @@ def diagnose() -> tuple[Row, ...]:
     for engine_id in engines.known_ids():
         info = reach.info(engine_id)
         state: State = "live" if info.transport == "live" else "recorded" if info.language == "r" else "missing"
-        rows.append(Row(name=engine_id, version=info.version, state=state, remedy=info.reason))
+        remedy = "needs R first; recorded references stand in" if info.language == "r" and r is None else info.reason
+        rows.append(Row(name=engine_id, version=info.version, state=state, remedy=remedy))
     return tuple(rows)
 
 
@@ -87,4 +88,4 @@ def render(rows: tuple[Row, ...], format_: str) -> str:
     out = io.StringIO()
     tty = sys.stdout.isatty()
     Console(file=out, force_terminal=tty, width=None if tty else 140).print(table)
-    return out.getvalue()
+    return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())

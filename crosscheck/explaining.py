@@ -12,7 +12,7 @@ import click
 
 from crosscheck.canon import dumps
 from crosscheck.columns import column_cells
-from crosscheck.errors import UsageError
+from crosscheck.errors import UsageError, nearest
 from crosscheck.plan import Reachability, Transport, make_plan
 from crosscheck.runner import Workers, fit_all
 from crosscheck.store import Cache, cache_dir, references_root
@@ -31,11 +31,13 @@ def explain_cells(
     Returns
     -------
     int
-        0 where nothing differs or every difference has a cause, 1 where one has none, 3 where nothing was compared.
+        0 where nothing differs or every difference has a cause, 1 where one has none or an engine failed, 3 where
+        nothing was compared or an engine or reference is missing or stale.
     """
     study = load_study(path)
     spec = study.column(table, column)
     cache = Cache(cache_dir())
+    cache.require_writable()
     root = references_root(study.folder, study.id)
     plan = make_plan(study, Reachability(transport), cache, only=(table,), references_root=root)
     tasks = plan.of_column(spec)
@@ -47,22 +49,31 @@ def explain_cells(
     if term is not None:
         known = sorted({c.term for c in cells if c.term not in ("", "*")})
         if term not in known:
-            raise UsageError(f"column {table}/{column} has no term {term!r}", allowed=", ".join(known))
-        cells = [c for c in cells if c.term == term]
+            raise UsageError(
+                f"column {table}/{column} has no term {term!r}",
+                where=str(study.file),
+                allowed=", ".join(known),
+                hint=nearest(term, known),
+            )
+        cells = [c for c in cells if c.term in (term, "*")]
+    silent = [c for c in cells if c.term == "*" and c.verdict != "unsupported"]
     compared = [c for c in cells if c.term != "*" and c.verdict != "unsupported"]
     differing = [c for c in compared if c.verdict not in AGREE]
-    sys.stdout.write(_render(differing, len(compared), f"{study.id} {table}/{column}", format_))
-    if not compared:
-        return EXIT_NOTHING
-    return EXIT_DISCREPANCY if any(c.verdict == "unexplained" for c in differing) else EXIT_AGREES
+    sys.stdout.write(_render(differing, silent, len(compared), f"{study.id} {table}/{column}", format_))
+    if any(c.verdict in ("unexplained", "error") for c in (*differing, *silent)):
+        return EXIT_DISCREPANCY
+    return EXIT_NOTHING if silent or not compared else EXIT_AGREES
 
 
-def _render(cells: Sequence[Cell], compared: int, where: str, format_: str) -> str:
+def _render(cells: Sequence[Cell], silent: Sequence[Cell], compared: int, where: str, format_: str) -> str:
     if format_ == "json":
-        return dumps([c.to_json() for c in cells], indent=1) + "\n"
-    if not cells:
-        return f"{where}: all {compared} comparisons agree\n"
-    lines = [f"{where}: {len(cells)} of {compared} comparisons differ", ""]
+        return dumps([c.to_json() for c in (*silent, *cells)], indent=1) + "\n"
+    if not compared:
+        lines = [f"{where}: nothing was compared"]
+    elif not cells:
+        lines = [f"{where}: all {compared} comparisons agree"]
+    else:
+        lines = [f"{where}: {len(cells)} of {compared} comparisons differ", ""]
     for group in _grouped(cells).values():
         first = group[0]
         what = ", ".join(dict.fromkeys(f"{c.quantity} of {c.term}" if c.term else c.quantity for c in group))
@@ -80,7 +91,9 @@ def _render(cells: Sequence[Cell], compared: int, where: str, format_: str) -> s
                 lines.append(f"  replayed: {e['replay']}{digits}")
             lines += [f"  remedy{f' in {side}' if side else ''}: {text}" for side, text in e["remedy"].items()]
         lines.append("")
-    return "\n".join(lines)
+    for pair, reason in dict.fromkeys((f"{c.candidate} and {c.reference}", c.reason) for c in silent):
+        lines.append(f"not compared: {_emphasis(pair, format_)}: {reason}")
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _grouped(cells: Sequence[Cell]) -> Mapping[tuple[str, ...], list[Cell]]:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from crosscheck import engines
 from crosscheck.bridge import r_packages, r_scripts_dir
 from crosscheck.canon import sha256
-from crosscheck.errors import EngineMissing, UsageError
+from crosscheck.errors import EngineMissing, UsageError, nearest
 from crosscheck.frame import Frame
 from crosscheck.results import EstimationResult, failed
 from crosscheck.spec import FitRequest
@@ -212,8 +212,13 @@ def make_plan(
     """
     wanted = set(only)
     tables = {t.id for t in study.tables}
-    for name in wanted - tables:
-        raise UsageError(f"study {study.id} has no table {name!r}", allowed=", ".join(t.id for t in study.tables))
+    for name in sorted(wanted - tables):
+        raise UsageError(
+            f"study {study.id} has no table {name!r}",
+            where=str(study.file),
+            allowed=", ".join(t.id for t in study.tables),
+            hint=nearest(name, tables),
+        )
     chosen = set(engines_wanted)
     for name in chosen:
         engines.get(name)
@@ -240,8 +245,11 @@ def make_plan(
     for name in require:
         info = reached.get(name) or reach.info(name)
         if info.transport == "missing":
+            reason, _, remedy = info.reason.partition("; do: ")
             raise EngineMissing(
-                f"engine {name} is required and cannot be reached in study {study.id}", hint=info.reason
+                f"engine {name} is required and cannot be reached in study {study.id}: {reason}",
+                where=str(study.file),
+                hint=remedy or f"record its references where R is: crosscheck record {study.folder}",
             )
     return Plan(study=study, tasks=tuple(tasks), infos=reached)
 

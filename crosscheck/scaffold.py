@@ -5,46 +5,73 @@ The kinds of columns are proposed from the data and written down for the user to
 
 from __future__ import annotations
 
-import csv
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crosscheck.canon import write_atomic
-from crosscheck.errors import DataError, UsageError, nearest
+from crosscheck.cells import suggest
+from crosscheck.data import DataFile, open_data
+from crosscheck.declared import Declared
+from crosscheck.errors import CrosscheckError, DataError, UsageError, nearest
+from crosscheck.resolve import resolve_tables
+from crosscheck.store import require_writable
+from crosscheck.study_file import ID, MAX_ID, StudyFile
+from crosscheck.syntax import check_name, listing, quote
 
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 PUBLISHED_HEADER = "table,column,term,quantity,printed\n"
-PROBE_ROWS = 100_000
+MISSING_MARKS = ("NA", ".", "N/A", "NULL")
 
 
-def propose_kind(values: Iterable[str]) -> str:
-    """Propose the kind of a column from its texts: integer, float, date, or category where anything else occurs.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What is written down for a column: its kind, and the texts in it that mean missing beside the empty cell."""
 
-    A leading zero (``01``) makes a code, not a number; so does an integer beyond 2**53.
+    name: str
+    kind: str
+    missing: tuple[str, ...] = ()
+
+
+def propose(file: DataFile) -> tuple[Proposal, ...]:
+    """Propose the kind of every column that can be used, from all of its cells.
+
+    A code with a leading zero (``01``) is a category, and so is an integer beyond what a float holds. Texts such
+    as ``NA`` mean missing only in a column whose other cells are numbers or dates: elsewhere ``NA`` may be Namibia.
     """
-    kind = ""
-    for value in values:
-        if value == "":
-            continue
-        if re.fullmatch(r"[+-]?(0|[1-9][0-9]{0,15})", value) and abs(int(value)) <= 2**53:
-            this = "integer"
-        elif re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", value) and not re.match(
-            r"[+-]?0[0-9]", value
-        ):
-            this = "float"
-        elif re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
-            this = "date"
-        else:
-            return "category"
-        if kind in ("", this):
-            kind = this
-        elif {kind, this} == {"integer", "float"}:
-            kind = "float"
-        else:
-            return "category"
-    return kind or "float"
+    return tuple(_proposal(file, name) for name in file.header if _usable(name))
+
+
+def _usable(name: str) -> bool:
+    try:
+        check_name(name)
+    except CrosscheckError:
+        return False
+    return True
+
+
+def _proposal(file: DataFile, name: str) -> Proposal:
+    cells = file.cells(name)
+    marks = tuple(m for m in MISSING_MARKS if m in cells)
+    if marks and any(c not in ("", *marks) for c in cells):
+        bare = DataFile(file.path, file.content, file.where, {name: ("", *marks)})
+        for kind in (suggest(cells, ("", *marks)), "float"):
+            if kind != "category" and _readable(bare, name, kind):
+                return Proposal(name=name, kind=kind, missing=marks)
+    for kind in (suggest(cells, ("",)), "float"):
+        if kind != "category" and _readable(file, name, kind):
+            return Proposal(name=name, kind=kind)
+    return Proposal(name=name, kind="category")
+
+
+def _readable(file: DataFile, name: str, kind: str) -> bool:
+    try:
+        file.frame({name: kind})
+    except DataError:
+        return False
+    return True
 
 
 def _toml_string(text: str) -> str:
@@ -56,31 +83,17 @@ def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml_string(name)
 
 
-def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            names = next(reader, [])
-            rows = [row for _, row in zip(range(PROBE_ROWS), reader, strict=False)]
-    except FileNotFoundError:
-        raise DataError("the data file does not exist", where=str(path)) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"the data file cannot be read: {error}", where=str(path), allowed="CSV in UTF-8") from error
-    if not names:
-        raise DataError("the data file has no header", where=str(path))
-    return names, rows
-
-
 def study_toml(
     study: str,
     data_name: str,
-    kinds: Sequence[tuple[str, str]],
+    columns: Sequence[Proposal],
     unit: str | None,
     time: str | None,
     formula: str | None,
 ) -> str:
     """Return the text of a first ``study.toml``."""
-    cluster = unit or next((n for n, k in kinds if k == "category"), None)
+    cluster = unit or next((c.name for c in columns if c.kind == "category"), None)
+    missing = {c.name: ("", *c.missing) for c in columns if c.missing}
     lines = [
         "schema = 1",
         f"study = {_toml_string(study)}",
@@ -90,10 +103,12 @@ def study_toml(
         f"path = {_toml_string(data_name)}",
         *([f"unit = {_toml_string(unit)}"] if unit else []),
         *([f"time = {_toml_string(time)}"] if time else []),
+        *(["", "[data.missing]          # texts that mean missing, by column"] if missing else []),
+        *(f"{_key(n)} = [{', '.join(map(_toml_string, texts))}]" for n, texts in missing.items()),
         "",
         "# Please check: a code such as 01 or a year used as a label is a category, not a number.",
         "[data.kinds]            # category | integer | float | boolean | date",
-        *(f"{_key(n)} = {_toml_string(k)}" for n, k in kinds),
+        *(f"{_key(c.name)} = {_toml_string(c.kind)}" for c in columns),
         "",
         "[defaults]",
         'candidates = ["pyfixest", "linearmodels", "statsmodels", "oracle"]',
@@ -106,15 +121,15 @@ def study_toml(
         "[[table.column]]",
         'id = "1"',
         'estimator = "feols"',
-        f"formula = {_toml_string(formula or _first_formula(kinds, unit, time))}",
+        f"formula = {_toml_string(formula or _first_formula(columns, unit, time))}",
         f'vcov = {{ type = "CRV1", cluster = [{_toml_string(cluster)}] }}' if cluster else 'vcov = { type = "HC1" }',
         "",
     ]
     return "\n".join(lines)
 
 
-def _first_formula(kinds: Sequence[tuple[str, str]], unit: str | None, time: str | None) -> str:
-    numbers = [n for n, k in kinds if k in ("float", "integer") and n not in (unit, time)]
+def _first_formula(columns: Sequence[Proposal], unit: str | None, time: str | None) -> str:
+    numbers = [c.name for c in columns if c.kind in ("float", "integer") and c.name not in (unit, time)]
     if len(numbers) < 2:
         raise DataError(
             "no two columns of numbers from which a first regression could be written",
@@ -125,7 +140,7 @@ def _first_formula(kinds: Sequence[tuple[str, str]], unit: str | None, time: str
 
 
 def _tick(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) else f"`{name}`"
+    return name if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) else quote(name)
 
 
 EXAMPLE = """unit,year,y,x
@@ -150,42 +165,42 @@ def scaffold(folder: Path, *, data: Path | None, unit: str | None, time: str | N
     Raises
     ------
     UsageError
-        Where the folder already holds a study, or its name cannot be an id.
-    DataError
-        Where the data file cannot be read or lacks a named column.
+        Where the folder already holds a study or cannot be written, or its name cannot be an id.
+    DataError, FormulaError, StudyError
+        Where the data file cannot be read or lacks a named column, or the formula does not fit the data.
     """
     study = folder.name or folder.resolve().name
-    if not ID.match(study):
-        raise UsageError(f"{study!r} cannot be the id of a study", allowed="letters, digits, dot, underscore, hyphen")
+    if not ID.fullmatch(study) or ".." in study or len(study) > MAX_ID:
+        raise UsageError(
+            f"{study!r} cannot be the id of a study, which becomes a file name",
+            where=str(folder),
+            allowed=f"letters, digits, '.', '_' and '-', at most {MAX_ID}",
+            hint="take another name for the folder",
+        )
     if (folder / "study.toml").exists():
         raise UsageError(
             "the folder already holds a study", where=str(folder / "study.toml"), hint="take another folder"
         )
-    if data is not None and data.suffix.lower() != ".csv":
-        raise UsageError(
-            f"init reads CSV only, not {data.suffix or 'a file without a suffix'}",
-            hint="for parquet or dta: run init without --data, put the file into the folder and edit study.toml",
-        )
     if data is None:
-        rows = list(csv.reader(EXAMPLE.splitlines()))
-        names, rows, data_name = rows[0], rows[1:], "panel.csv"
+        file = DataFile(Path("panel.csv"), EXAMPLE.encode(), "the example")
         unit, time, formula = unit or "unit", time or "year", formula or "y ~ x | unit + year"
+    elif not data.is_file():
+        raise DataError("the data file does not exist", where=str(data), hint=_near(data))
     else:
-        (names, rows), data_name = _read_csv(data), data.name
+        file = open_data(data, where=str(data))
     for given, option in ((unit, "--unit"), (time, "--time")):
-        if given is not None and given not in names:
+        if given is not None and given not in file.header:
             raise DataError(
                 f"{option} names {given!r}, which is no column of the data",
-                where=str(data or "the example"),
-                allowed=", ".join(names),
-                hint=nearest(given, names),
+                where=file.where,
+                allowed=listing(file.header),
+                hint=nearest(given, file.header),
             )
-    kinds = [
-        (name, "category" if name == unit else propose_kind(row[i] for row in rows if i < len(row)))
-        for i, name in enumerate(names)
-    ]
-    text = study_toml(study, data_name, kinds, unit, time, formula)
-    folder.mkdir(parents=True, exist_ok=True)
+    columns = tuple(Proposal(name=c.name, kind="category", missing=()) if c.name == unit else c for c in propose(file))
+    data_name = file.path.name
+    text = study_toml(study, data_name, columns, unit, time, formula)
+    _check(text, file)
+    require_writable(folder, "the study's folder", hint="take another folder")
     if data is None:
         write_atomic(folder / data_name, EXAMPLE)
     elif data.resolve() != (folder / data_name).resolve():
@@ -198,3 +213,15 @@ def scaffold(folder: Path, *, data: Path | None, unit: str | None, time: str | N
         f"{folder}/published.csv  type the printed numbers as they stand, zeros and all (may stay empty)\n"
         f"next: crosscheck run {folder}"
     )
+
+
+def _check(text: str, file: DataFile) -> None:
+    """Refuse a formula that a run would refuse, before anything is written."""
+    model = StudyFile.model_validate(tomllib.loads(text))
+    bare = replace(file, missing=model.data.missing if model.data else file.missing)
+    resolve_tables(Declared(file="the study to be made", model=model, data=bare))
+
+
+def _near(path: Path) -> str:
+    siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    return nearest(path.name, siblings) or "name a CSV, parquet or Stata file that is there"

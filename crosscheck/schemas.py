@@ -25,4 +25,4 @@ def schema_text(name: str) -> str:
 
     models = {"study": StudyFile, "request": FitRequest, "result": EstimationResult}
     body = TypeAdapter(models[name]).json_schema()
-    return dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, **body}, indent=1)
+    return dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **body, "title": name}, indent=1)

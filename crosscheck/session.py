@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crosscheck.errors import EngineMissing, RunFileError, UsageError
+from crosscheck.errors import EngineMissing, RunFileError, UsageError, nearest
 from crosscheck.plan import Plan, Reachability, Transport, code_hash, make_plan
 from crosscheck.runner import RUN_FILE, RunOptions, Workers, fit_all, run_study, stamp, utc_now
-from crosscheck.store import Cache, cache_dir, references_root, write_reference
+from crosscheck.store import Cache, cache_dir, references_root, require_writable, write_reference
 from crosscheck.study import Study, load_study
 from crosscheck.verdict import EXIT_AGREES, EXIT_BAD_INPUT, EXIT_DISCREPANCY, EXIT_NOTHING, Severity
 
@@ -65,7 +65,11 @@ def load_all(paths: Sequence[Path]) -> list[Study]:
     seen: dict[str, Path] = {}
     for study, path in zip(studies, paths, strict=True):
         if study.id in seen:
-            raise UsageError(f"two studies have the id {study.id!r}: {seen[study.id]} and {path}")
+            raise UsageError(
+                f"two studies have the id {study.id!r}, and their reports would overwrite each other",
+                where=f"{seen[study.id]} and {path}",
+                hint="name each once, or change `study = ` in one of them",
+            )
         seen[study.id] = path
     return studies
 
@@ -124,25 +128,40 @@ def run_studies(request: RunRequest) -> int:
         )
         for study in studies
     ]
+    _need_tasks(plans, request.engines)
+    targets = [out_folder(request.out, study, len(studies) > 1) for study in studies]
+    for folder in targets:
+        require_writable(folder, "the folder of the reports", hint="name another folder with --out")
+    cache.require_writable()
     options = RunOptions(
         transport=request.transport, fail_on=request.fail_on, timeout=request.timeout, command=request.command
     )
     reports: list[RunReport] = []
-    folders: list[Path] = []
     with Workers() as workers:
-        for plan in plans:
-            folder = out_folder(request.out, plan.study, len(plans) > 1)
+        for plan, folder in zip(plans, targets, strict=True):
             with progress_bar(len(plan.tasks), plan.study.id) as progress:
                 events = run_study(plan, folder, workers, cache, options, progress=progress)
             run_report = fold(events)
             write_all(run_report, folder)
             reports.append(run_report)
-            folders.append(folder)
     if request.format == "text":
-        print_summary(reports, folders)
+        print_summary(reports, targets)
     else:
         click.echo(render_stdout(reports, request.format))
     return worst_exit([r.exit_code for r in reports])
+
+
+def _need_tasks(plans: Sequence[Plan], wanted: Sequence[str]) -> None:
+    """Refuse an ``--engine`` that no study of the command names: its reports would be empty."""
+    named = dict.fromkeys(e for p in plans for c in p.study.columns for e in (*c.candidates, *c.references))
+    for engine in wanted:
+        if engine not in named:
+            raise UsageError(
+                f"no column names the engine {engine!r}",
+                where=", ".join(str(p.study.file) for p in plans),
+                allowed=", ".join(named),
+                hint=nearest(engine, named) or "add it to candidates or references in study.toml",
+            )
 
 
 def record_studies(paths: Sequence[Path], engines_wanted: Sequence[str], tables: Sequence[str], timeout: float) -> int:
@@ -151,7 +170,12 @@ def record_studies(paths: Sequence[Path], engines_wanted: Sequence[str], tables:
     reach = Reachability("live")
     cache = Cache(cache_dir(), enabled=False)
     if not reach.r:
-        raise EngineMissing("references are recorded from a live R, and there is none", hint="crosscheck doctor")
+        raise EngineMissing(
+            "references are recorded from a live R, and there is none", hint="crosscheck doctor says how to get R"
+        )
+    for study in studies:
+        root = references_root(study.folder, study.id)
+        require_writable(root, "the folder of the references", hint="record where the study can be written")
     moment = stamp(utc_now())
     written, failures, missing = 0, [], set()
     with Workers() as workers:
@@ -207,9 +231,18 @@ def rerender(run_files: Sequence[Path], out: Path | None, allow_incomplete: bool
             raise RunFileError("there is no run to report", where=str(file), hint="crosscheck run STUDY")
         run_report = fold(file, allow_incomplete=allow_incomplete)
         folder = file.parent if out is None else (out / run_report.study if len(run_files) > 1 else out)
-        write_all(run_report, folder)
+        if folder in folders:
+            raise UsageError(
+                f"two runs would be reported to the same folder: {path} is the second",
+                where=str(folder),
+                hint="report them one by one, each with its own --out",
+            )
         reports.append(run_report)
         folders.append(folder)
+    for folder in folders:
+        require_writable(folder, "the folder of the reports", hint="name another folder with --out")
+    for run_report, folder in zip(reports, folders, strict=True):
+        write_all(run_report, folder)
     if format_ == "text":
         print_summary(reports, folders)
     else:

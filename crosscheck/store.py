@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from crosscheck.canon import digest, dumps, write_atomic
-from crosscheck.errors import ReferenceError_
+from crosscheck.errors import ReferenceError_, UsageError
 from crosscheck.results import EstimationResult, result_from_json
 from crosscheck.spec import FitRequest
 
@@ -27,6 +28,23 @@ CACHE_SCHEMA = 1
 def cache_dir() -> Path:
     """Return the cache's folder: ``CROSSCHECK_CACHE``, or ``.crosscheck/cache`` below the working directory."""
     return Path(os.environ.get("CROSSCHECK_CACHE") or Path(".crosscheck") / "cache")
+
+
+def require_writable(folder: Path, what: str, *, hint: str) -> None:
+    """Make a folder where there is none, and refuse one in which no file can be written.
+
+    Raises
+    ------
+    UsageError
+        Naming the folder and the reason of the operating system.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        reason = "it is a file" if folder.is_file() else (error.strerror or str(error)).lower()
+        raise UsageError(f"{what} cannot be written: {reason}", where=str(folder), hint=hint) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +74,18 @@ class Cache:
                 "code": code_hash,
             }
         )
+
+    def require_writable(self) -> None:
+        """Refuse a folder that cannot hold results, before anything is fitted.
+
+        Raises
+        ------
+        UsageError
+            Where the cache is used and its folder cannot be written.
+        """
+        if self.enabled:
+            hint = "set CROSSCHECK_CACHE to a folder that can be written, or run with --no-cache"
+            require_writable(self.folder, "the cache", hint=hint)
 
     def _path(self, key: str, suffix: str = ".json") -> Path:
         return self.folder / key[:2] / f"{key}{suffix}"
@@ -117,8 +147,9 @@ def reference_path(root: Path, engine: str, table: str, column: str) -> Path:
 
 def references_root(study_folder: Path, study_id: str) -> Path:
     """Return ``references/<study>`` beside a folder named ``studies``, or ``<study>/references`` elsewhere."""
-    if study_folder.parent.name == "studies":
-        return study_folder.parent.parent / "references" / study_id
+    parent = study_folder.resolve().parent
+    if parent.name == "studies":
+        return parent.parent / "references" / study_id
     return study_folder / "references"
 
 

@@ -9,6 +9,7 @@ from crosscheck.audit.api import audit
 from crosscheck.audit.checks import SEVERITIES
 from crosscheck.canon import write_atomic
 from crosscheck.errors import CrosscheckError, UsageError, nearest
+from crosscheck.store import require_writable
 
 FORMATS = ("text", "markdown", "json", "html")
 FILES = {"audit.html": "html", "audit.md": "markdown", "audit.json": "json"}
@@ -42,19 +43,20 @@ def run_audit(path: Path, out: Path | None = None, format: str = "text", fail_on
             )
         report = audit(path)
         if out is not None:
+            require_writable(out, "the folder of the report", hint="name another folder with --out")
             for name, kind in FILES.items():
                 content = {"html": report.html, "markdown": report.markdown, "json": report.json}[kind]()
                 write_atomic(out / name, content)
     except CrosscheckError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"crosscheck: {error}\n")
         return error.exit_code
     except OSError as error:
-        sys.stderr.write(f"error: the report cannot be written: {error}\n")
+        sys.stderr.write(f"crosscheck: the report cannot be written: {error}\n")
         return 2
     show = {"text": report.text, "markdown": report.markdown, "json": report.json, "html": report.html}[format]
     sys.stdout.write(show())
     if not any(c.verdict != "cannot_tell" for c in report.checks):
-        sys.stderr.write("nothing could be checked: declare more facts in audit.toml\n")
+        sys.stderr.write("crosscheck: nothing could be checked: declare more facts in audit.toml\n")
         return 3
     if fail_on == "none":
         return 0
