@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crosscheck.canon import write_atomic
-from crosscheck.cells import suggest
 from crosscheck.data import DataFile, open_data
 from crosscheck.declared import Declared
 from crosscheck.errors import CrosscheckError, DataError, UsageError, nearest
+from crosscheck.formula_parser import RESERVED
 from crosscheck.resolve import resolve_tables
 from crosscheck.store import require_writable
 from crosscheck.study_file import ID, MAX_ID, StudyFile
@@ -56,14 +56,20 @@ def _proposal(file: DataFile, name: str) -> Proposal:
     cells = file.cells(name)
     marks = tuple(m for m in MISSING_MARKS if m in cells)
     if marks and any(c not in ("", *marks) for c in cells):
-        bare = DataFile(file.path, file.content, file.where, {name: ("", *marks)})
-        for kind in (suggest(cells, ("", *marks)), "float"):
-            if kind != "category" and _readable(bare, name, kind):
-                return Proposal(name=name, kind=kind, missing=marks)
-    for kind in (suggest(cells, ("",)), "float"):
-        if kind != "category" and _readable(file, name, kind):
-            return Proposal(name=name, kind=kind)
-    return Proposal(name=name, kind="category")
+        bare = replace(file, missing={name: ("", *marks)})
+        kind = _kind(bare, name)
+        if kind != "category":
+            return Proposal(name=name, kind=kind, missing=marks)
+    return Proposal(name=name, kind=_kind(file, name))
+
+
+def _kind(file: DataFile, name: str) -> str:
+    """Return the suggested kind where all cells can be read as such; numbers need not all be whole."""
+    kind = file.suggest_kind(name)
+    for proposed in (kind, "float") if kind == "integer" else (kind,):
+        if _readable(file, name, proposed):
+            return proposed
+    return "category"
 
 
 def _readable(file: DataFile, name: str, kind: str) -> bool:
@@ -140,7 +146,8 @@ def _first_formula(columns: Sequence[Proposal], unit: str | None, time: str | No
 
 
 def _tick(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) else quote(name)
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) and name not in RESERVED
+    return name if plain else quote(name)
 
 
 EXAMPLE = """unit,year,y,x
