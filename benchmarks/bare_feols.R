@@ -1,23 +1,19 @@
-# CPU of bare feols on the panel in a CSV file: bare_feols.R FILE REPEATS. Prints milliseconds for one fit, iid and clustered.
+# Bare feols inside a worker, for the benchmark: CPU milliseconds of one fit, without anything of crosscheck around it.
 
-arguments <- commandArgs(trailingOnly = TRUE)
-suppressPackageStartupMessages(library(fixest))
-setFixest_nthreads(1L)
-setFixest_notes(FALSE)
-d <- read.csv(arguments[[1L]])
-repeats <- as.integer(arguments[[2L]])
-
-cost <- function(fit) {
-  for (i in 1:10) fit()
+cc_bare <- function(request, frame) {
+  d <- as.data.frame(frame$values)
+  repeats <- request$options$repeats
+  formulas <- list(y ~ x0 + x1 + x2 | unit + time, y ~ x1 + x0 + x2 | unit + time)
+  for (f in seq_along(formulas)) environment(formulas[[f]]) <- globalenv()
   before <- proc.time()
-  for (i in seq_len(repeats)) fit()
+  for (i in seq_len(repeats)) {
+    fixest::feols(
+      formulas[[i %% 2L + 1L]], d, vcov = "iid", fixef.rm = "none", fixef.tol = 1e-10, nthreads = 1, notes = FALSE
+    )
+  }
   spent <- proc.time() - before
-  1000 * (spent[["user.self"]] + spent[["sys.self"]]) / repeats
+  cost <- 1000 * (spent[["user.self"]] + spent[["sys.self"]]) / repeats
+  list(version = "0", status = "ok", seconds = 0, extras = cc_rows(term = "", quantity = "milliseconds", value = cost))
 }
 
-one <- function(vcov) {
-  function() {
-    feols(y ~ x0 + x1 + x2 | unit + time, d, vcov = vcov, fixef.rm = "none", fixef.tol = 1e-10, nthreads = 1, notes = FALSE)
-  }
-}
-cat(cost(one("iid")), cost(one(~unit)), "\n")
+cc_register("r.bare", cc_bare, "fixest")

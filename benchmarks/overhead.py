@@ -1,43 +1,36 @@
 """What does asking through a worker cost over asking the package?
 
-Prints CPU per fit (user and system, of worker and main process together) on a balanced panel of 28 units and 11
-periods, 308 rows, two fixed effects, three regressors: bare in R, bare in Python, through each bridge, and one whole parity
-check. CPU is compared, not wall time, so that a busy machine does not decide; single numbers still move by a tenth.
+Prints CPU per fit (user and system, of workers and main process together) on a balanced panel of 28 units and 11
+periods, 308 rows, with two fixed effects and three regressors. Bare fits and fits through a worker take turns, in
+rounds, so that a busy machine slows both alike; the medians over rounds are printed.
 """
 
+# ruff: noqa: E402 (threads are set before numpy is imported)
 from __future__ import annotations
 
 import argparse
 import os
 import resource
-import subprocess
+import statistics
 import sys
-import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[name] = "1"
 
 import numpy as np
 
-from crosscheck.bridge import FitItem, Worker, bridge_status, find_r, r_packages
+from crosscheck.bridge import FitItem, Worker, bridge_status, r_packages
 from crosscheck.compare import Context, compare
 from crosscheck.frame import Column, Frame
 from crosscheck.spec import FitRequest, VcovSpec
 
 UNITS, PERIODS = 28, 11
-FORMULAS = ("`y` ~ `x0` + `x1` + `x2` | `unit` + `time`", "`y` ~ `x1` + `x0` + `x2` | `unit` + `time`")
-BARE_PYTHON = """
-import sys, time
-import pandas as pd, pyfixest as pf
-d = pd.read_csv(sys.argv[1])
-def fit():
-    pf.feols("y ~ x0 + x1 + x2 | unit + time", d, vcov={vcov}, fixef_rm="none")
-for _ in range(5):
-    fit()
-t = time.process_time()
-for _ in range(int(sys.argv[2])):
-    fit()
-print(1000 * (time.process_time() - t) / int(sys.argv[2]))
-"""
+RIGHT = ("x0 + x1 + x2", "x1 + x0 + x2")
+BARE = str(Path(__file__).with_name("bare_feols.R"))
+Work = Callable[[int], object]
 
 
 def sample() -> Frame:
@@ -57,10 +50,11 @@ def sample() -> Frame:
     )
 
 
-def request(formula: str, clustered: bool = False) -> FitRequest:
+def request(right: str, clustered: bool = False) -> FitRequest:
     """Return the question."""
+    ticked = " + ".join(f"`{n}`" for n in right.split(" + "))
     vcov = VcovSpec(type="CRV1", cluster=("unit",)) if clustered else VcovSpec()
-    return FitRequest(formula=formula, unit="unit", time="time", vcov=vcov)
+    return FitRequest(formula=f"`y` ~ {ticked} | `unit` + `time`", unit="unit", time="time", vcov=vcov)
 
 
 def own_cpu() -> float:
@@ -70,87 +64,84 @@ def own_cpu() -> float:
 
 
 def worker_cpu(worker: Worker) -> float:
-    """Return the CPU seconds of a worker process."""
+    """Return the CPU seconds of a worker process (in clock ticks of a hundredth: measure many fits at once)."""
     fields = Path(f"/proc/{worker.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def cost(workers: list[Worker], repeats: int, work: object) -> float:
+def cost(workers: list[Worker], repeats: int, work: Work) -> float:
     """Return the milliseconds of CPU of one call of ``work``, in all processes that take part."""
     before = own_cpu() + sum(worker_cpu(w) for w in workers)
     for i in range(repeats):
-        work(i)  # type: ignore[operator]
+        work(i)
     return 1000 * (own_cpu() + sum(worker_cpu(w) for w in workers) - before) / repeats
 
 
-def main() -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=300)
-    repeats = parser.parse_args().repeats
-    frame = sample()
-    r = find_r()
-    if r is None or "fixest" not in r_packages():
-        print("needs R with fixest", file=sys.stderr)
-        return 3
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "TZ": "UTC"}
-    with tempfile.TemporaryDirectory() as folder:
-        csv = Path(folder) / "panel.csv"
-        frame.to_pandas().to_csv(csv, index=False)
-        script = Path(__file__).with_name("bare_feols.R")
-        arguments = [r.rscript, "--vanilla", str(script), str(csv), str(repeats)]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment)
-        bare_r, bare_r_clustered = map(float, done.stdout.split())
-        arguments = [sys.executable, "-c", BARE_PYTHON.format(vcov="'iid'"), str(csv), str(repeats)]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment)
-        bare_python = float(done.stdout)
-    print(f"{'bare feols, iid':44}{bare_r:8.2f} ms")
-    print(f"{'bare feols, clustered':44}{bare_r_clustered:8.2f} ms")
-    print(f"{'bare pyfixest, iid':44}{bare_python:8.2f} ms")
-    questions = [request(f) for f in FORMULAS]
-    kinds = ["rscript", *(["rpy2"] if bridge_status().rpy2_works else [])]
-    for kind in kinds:
-        bridge(kind, questions, frame, repeats, bare_r)
-    for kind in kinds:
-        parity(kind, questions, frame, repeats, bare_r + bare_python)
-    return 0
+def bare_r(worker: Worker, frame: Frame, repeats: int) -> float:
+    """Return the milliseconds of a bare feols, measured inside the worker."""
+    result = worker.fit("r.bare", FitRequest(formula="`y` ~ 1", options={"repeats": repeats}), frame)
+    assert result.status == "ok", result.reason
+    value = result.extras[0].value
+    assert value is not None
+    return value
 
 
-def show(label: str, value: float, bare: float, of: str) -> None:
-    """Print one cost and its ratio."""
-    print(f"{label:44}{value:8.2f} ms   {value / bare:5.2f} x {of}", flush=True)
+def bare_python(repeats: int, data: object) -> float:
+    """Return the milliseconds of a bare pyfixest.feols in this process."""
+    import pyfixest as pf
+
+    before = time.process_time()
+    for i in range(repeats):
+        pf.feols(f"y ~ {RIGHT[i % 2]} | unit + time", data, vcov="iid", fixef_rm="none")
+    return 1000 * (time.process_time() - before) / repeats
 
 
-def bridge(kind: str, questions: list[FitRequest], frame: Frame, repeats: int, bare: float) -> None:
+def show(label: str, rounds: list[tuple[float, float]], of: str) -> None:
+    """Print the medians of a cost and of its ratio to the bare one."""
+    value = statistics.median(v for v, _ in rounds)
+    ratio = statistics.median(v / b for v, b in rounds)
+    print(f"{label:44}{value:8.2f} ms   {ratio:5.2f} x {of}", flush=True)
+
+
+def bridge(kind: str, frame: Frame, rounds: int, repeats: int) -> None:
     """Measure one bridge: start, fits one by one, a batch, and another covariance of the same model."""
+    questions = [request(r) for r in RIGHT]
+    both = (questions[0], request(RIGHT[0], clustered=True))
+    items = [FitItem("r.fixest", questions[i % 2], frame) for i in range(repeats)]
     began = time.perf_counter()
-    with Worker(kind, recycle_after=10**9) as worker:  # type: ignore[arg-type]
+    with Worker(kind, recycle_after=10**9, scripts=(BARE,)) as worker:  # type: ignore[arg-type]
         worker.start()
         started = time.perf_counter() - began
         worker.fit("r.fixest", questions[0], frame)
         first = time.perf_counter() - began
-        print(f"{kind + ': start, and to the first fit (wall)':44}{started:8.2f} s {first:8.2f} s")
-        items = [FitItem("r.fixest", questions[i % 2], frame) for i in range(repeats)]
-        both = (questions[0], request(FORMULAS[0], clustered=True))
+        print(f"{kind + ': start, and to the first fit (wall)':44}{started:8.2f} s  {first:8.2f} s")
+        kinds: dict[str, tuple[int, int, Work]] = {
+            "each fit": (repeats, 1, lambda i: worker.fit("r.fixest", questions[i % 2], frame)),
+            "in one batch": (1, repeats, lambda _: worker.fit_many(items)),
+            "another covariance of one model": (repeats, 1, lambda i: worker.fit("r.fixest", both[i % 2], frame)),
+        }
+        bare_r(worker, frame, 20)
+        seen: dict[str, list[tuple[float, float]]] = {k: [] for k in kinds}
+        for _ in range(rounds):
+            for label, (calls, each, work) in kinds.items():
+                bare = bare_r(worker, frame, repeats)
+                seen[label].append((cost([worker], calls, work) / each, bare))
+        print(
+            f"{kind + ': bare feols in the same process':44}{statistics.median(b for _, b in seen['each fit']):8.2f} ms"
+        )
+        for label, values in seen.items():
+            show(f"{kind}: {label}", values, "bare feols")
 
-        def fit(i: int) -> None:
-            worker.fit("r.fixest", questions[i % 2], frame)
 
-        def batch(_: int) -> None:
-            worker.fit_many(items)
-
-        def covariance(i: int) -> None:
-            worker.fit("r.fixest", both[i % 2], frame)
-
-        show(f"{kind}: each fit", cost([worker], repeats, fit), bare, "bare feols")
-        show(f"{kind}: in one batch", cost([worker], 1, batch) / repeats, bare, "bare feols")
-        show(f"{kind}: another covariance of one model", cost([worker], repeats, covariance), bare, "bare feols")
-
-
-def parity(kind: str, questions: list[FitRequest], frame: Frame, repeats: int, bare: float) -> None:
+def parity(kind: str, frame: Frame, rounds: int, repeats: int) -> None:
     """Measure one parity check: fit in both, compare every coefficient."""
+    questions = [request(r) for r in RIGHT]
     context = Context(study="bench", table="1", column="1", legend={}, decimals={}, tolerances={})
-    with Worker("python", recycle_after=10**9) as python, Worker(kind, recycle_after=10**9) as r:  # type: ignore[arg-type]
+    data = frame.to_pandas()
+    with (
+        Worker("python", recycle_after=10**9) as python,
+        Worker(kind, recycle_after=10**9, scripts=(BARE,)) as r,  # type: ignore[arg-type]
+    ):
 
         def check(i: int) -> None:
             question = questions[i % 2]
@@ -160,10 +151,31 @@ def parity(kind: str, questions: list[FitRequest], frame: Frame, repeats: int, b
             assert len(cells) > 20
             assert all(c.verdict in ("exact", "numerical") for c in cells if c.quantity in ("estimate", "std_error"))
 
-        for i in range(6):
+        for i in range(10):
             check(i)
-        spent = cost([python, r], repeats, check)
-    show(f"parity check through {kind}", spent, bare, "the two bare fits")
+        bare_python(5, data)
+        bare_r(r, frame, 20)
+        seen = []
+        for _ in range(rounds):
+            bare = bare_r(r, frame, repeats) + bare_python(repeats, data)
+            seen.append((cost([python, r], repeats, check), bare))
+        show(f"parity check, pyfixest and fixest ({kind})", seen, "the two bare fits")
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=60, help="fits in a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    if "fixest" not in r_packages():
+        print("needs R with fixest", file=sys.stderr)
+        return 3
+    frame = sample()
+    for kind in ("rscript", *(["rpy2"] if bridge_status().rpy2_works else [])):
+        bridge(kind, frame, options.rounds, options.repeats)
+        parity(kind, frame, options.rounds, options.repeats)
+    return 0
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ cc_fixest_model <- function(request, parts, data, weights, needs) {
       fixef.iter = CC_FIXEF_ITER, collin.tol = CC_COLLIN_TOL, nthreads = 1L, notes = FALSE, warn = TRUE, lean = FALSE,
       mem.clean = FALSE, data.save = FALSE
     )
-    return(list(model = model, asked = asked, r2 = fixest::r2(model, c("r2", "ar2", "wr2"))))
+    return(list(model = model, asked = asked, r2 = cc_fixest_r2(model)))
   }
   family_ <- if (request$estimator == "fepois") "poisson" else request$options$family
   if (is.null(family_) || !family_ %in% c("poisson", "logit", "probit", "gaussian")) {
@@ -98,6 +98,28 @@ cc_fixest_model <- function(request, parts, data, weights, needs) {
     nthreads = 1L, notes = FALSE, warn = TRUE, lean = FALSE, mem.clean = FALSE, data.save = FALSE
   )
   list(model = model, asked = asked, r2 = c(r2 = NA_real_, ar2 = NA_real_, wr2 = NA_real_))
+}
+
+# fixest::r2(), bit for bit (tests/test_r_fixest.py), without its checks of arguments.
+cc_fixest_r2 <- function(model) {
+  shown <- names(model$coefficients)
+  if (isTRUE(model$is_iv) || isTRUE(model$onlyFixef) || is.null(model$ssr_null) || !is.null(model$fixef_terms)) {
+    return(fixest::r2(model, c("r2", "ar2", "wr2")))
+  }
+  n <- model$nobs
+  absorbed <- !is.null(model$fixef_vars)
+  intercept <- "(Intercept)" %in% shown
+  out <- c(r2 = NA_real_, ar2 = NA_real_, wr2 = NA_real_)
+  if (!(model$nparams == 1 && intercept)) {
+    df <- 1 * (absorbed || intercept)
+    out[["r2"]] <- 1 - model$ssr / model$ssr_null * (n - df) / (n - 1)
+    out[["ar2"]] <- 1 - model$ssr / model$ssr_null * (n - df) / (n - model$nparams)
+  }
+  if (absorbed && !is.null(model$ssr_fe_only)) {
+    effects <- model$nparams - length(shown)
+    out[["wr2"]] <- 1 - model$ssr / model$ssr_fe_only * (n - effects) / (n - effects)
+  }
+  out
 }
 
 cc_fixest_ssc <- function(request) {

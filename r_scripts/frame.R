@@ -23,6 +23,7 @@ cc_frame <- function(key, rows, columns) {
   frame$lags <- list()
   frame$expressions <- list()
   frame$formulas <- list()
+  frame$data <- list()
   frame$shown <- new.env(parent = emptyenv())
   frame$cache <- new.env(parent = emptyenv())
   frame
@@ -155,6 +156,9 @@ cc_lagged <- function(frame, lag_, request) {
 # The data.frame of an estimator: the symbols used, without the rows where one of `complete` is missing.
 cc_data <- function(frame, symbols, request, complete = character(0)) {
   symbols <- unique(c(symbols, complete))
+  lasting <- !length(complete) && all(cc_role(frame, symbols) %in% c("n", "f"))
+  key <- paste(symbols, collapse = " ")
+  if (lasting && !is.null(frame$data[[key]])) return(frame$data[[key]])
   data <- stats::setNames(lapply(symbols, function(s) cc_values(frame, s, request)), symbols)
   attr(data, "row.names") <- .set_row_names(frame$rows)
   class(data) <- "data.frame"
@@ -162,6 +166,7 @@ cc_data <- function(frame, symbols, request, complete = character(0)) {
     keep <- stats::complete.cases(data[complete])
     if (!all(keep)) data <- data[keep, , drop = FALSE]
   }
+  if (lasting) frame$data <- stats::setNames(list(data), key) # the last one is enough
   data
 }
 

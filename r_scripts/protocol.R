@@ -124,6 +124,7 @@ cc_numbers <- function(x) {
 }
 
 cc_scalars <- function(x) {
+  if (!length(x)) return(character(0))
   if (!is.character(x)) return(cc_numbers(x))
   out <- cc_quote(x)
   if (anyNA(x)) out[is.na(x)] <- "null"
@@ -134,22 +135,26 @@ cc_scalars <- function(x) {
 cc_vector <- function(x) structure(list(unname(x)), class = "cc_vector")
 cc_rows <- function(...) structure(list(...), class = "cc_rows")
 
+# What is already written, beside what it was written from (for a bridge that reads R objects itself).
+cc_written <- function(x) structure(list(value = x, json = cc_json(x)), class = "cc_written")
+
 cc_json <- function(x) {
   if (is.null(x)) return("null")
-  if (inherits(x, "cc_vector")) {
-    return(if (length(x[[1L]])) paste0("[", paste0(cc_scalars(x[[1L]]), collapse = ", "), "]") else "[]")
-  }
-  if (inherits(x, "cc_rows")) {
-    x <- unclass(x)
-    x <- x[!vapply(x, is.null, NA)]
-    if (!length(x) || !length(x[[1L]])) return("[]")
-    cells <- Map(function(name, column) paste0('"', name, '": ', cc_scalars(unname(column))), names(x), x)
-    return(paste0("[{", paste0(do.call(paste, c(unname(cells), sep = ", ")), collapse = "}, {"), "}]"))
-  }
+  if (inherits(x, "cc_written")) return(.subset2(x, "json"))
+  if (inherits(x, "cc_vector")) return(cc_json_array(cc_scalars(.subset2(x, 1L))))
+  if (inherits(x, "cc_rows")) return(cc_json_rows(unclass(x)))
   if (is.list(x)) {
     if (!length(x)) return(if (is.null(names(x))) "[]" else "{}")
-    inner <- vapply(x, cc_json, "")
-    if (is.null(names(x))) return(paste0("[", paste0(inner, collapse = ", "), "]"))
+    inner <- character(length(x))
+    # Plain numbers and plain texts are written together, the rest one by one.
+    plain <- lengths(x) == 1L & vapply(x, function(v) is.atomic(v) && is.null(dim(v)), NA)
+    numbers <- plain & vapply(x, is.double, NA)
+    texts <- plain & vapply(x, is.character, NA)
+    if (any(numbers)) inner[numbers] <- cc_numbers(unlist(x[numbers], use.names = FALSE))
+    if (any(texts)) inner[texts] <- cc_scalars(unlist(x[texts], use.names = FALSE))
+    rest <- !(numbers | texts)
+    if (any(rest)) inner[rest] <- vapply(x[rest], cc_json, "", USE.NAMES = FALSE)
+    if (is.null(names(x))) return(cc_json_array(inner))
     return(paste0("{", paste0(cc_quote(names(x)), ": ", inner, collapse = ", "), "}"))
   }
   if (is.matrix(x)) {
@@ -162,8 +167,26 @@ cc_json <- function(x) {
   cc_scalars(unname(x))
 }
 
+cc_json_array <- function(inner) paste0("[", paste0(inner, collapse = ", "), "]")
+
+cc_json_rows <- function(x) {
+  x <- x[!vapply(x, is.null, NA)]
+  n <- if (length(x)) length(x[[1L]]) else 0L
+  if (!n) return("[]")
+  cells <- x
+  numbers <- vapply(x, is.double, NA)
+  if (any(numbers)) {
+    written <- cc_numbers(unlist(x[numbers], use.names = FALSE))
+    cells[numbers] <- split(written, rep(seq_len(sum(numbers)), each = n))
+  }
+  cells[!numbers] <- lapply(x[!numbers], cc_scalars)
+  for (name in names(x)) cells[[name]] <- paste0('"', name, '": ', cells[[name]])
+  paste0("[{", paste0(do.call(paste, c(unname(cells), sep = ", ")), collapse = "}, {"), "}]")
+}
+
 # The same, as plain nested lists, for a bridge that reads R objects itself.
 cc_plain <- function(x) {
+  if (inherits(x, "cc_written")) x <- .subset2(x, "value")
   if (inherits(x, "cc_vector")) return(as.list(x[[1L]]))
   if (inherits(x, "cc_rows")) {
     x <- unclass(x)

@@ -34,15 +34,19 @@ cc_result <- function(package, coefs, stats = list(), conventions = list(), vcov
   )
 }
 
-# Versions that decide the numbers: pairs of name and version. They are looked up once.
+# Versions that decide the numbers: pairs of name and version. They are looked up and written once.
 cc_environment <- function(packages) {
-  if (is.null(cc_state$blas)) cc_state$blas <- basename(extSoftVersion()[["BLAS"]])
-  pairs <- c(
-    list(c("R", cc_version()), c("platform", R.version$platform)),
-    lapply(sort(packages), function(p) c(p, cc_package_version(p))),
-    if (nzchar(cc_state$blas)) list(c("blas", cc_state$blas))
-  )
-  lapply(pairs, cc_vector)
+  key <- paste(packages, collapse = " ")
+  if (is.null(cc_state$environments[[key]])) {
+    blas <- basename(extSoftVersion()[["BLAS"]])
+    pairs <- c(
+      list(c("R", cc_version()), c("platform", R.version$platform)),
+      lapply(sort(packages), function(p) c(p, cc_package_version(p))),
+      if (nzchar(blas)) list(c("blas", blas))
+    )
+    cc_state$environments[[key]] <- cc_written(lapply(pairs, cc_vector))
+  }
+  cc_state$environments[[key]]
 }
 
 cc_package_version <- function(package) {

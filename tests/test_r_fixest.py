@@ -61,6 +61,8 @@ def same_numbers(ours, theirs):
     for a, b in zip(ours.coefs, theirs.coefs, strict=True):
         mine, other = astuple(a)[1:7], astuple(b)[1:7]
         assert mine == other, (a.term, mine, other)
+    for name in ("nobs", "r2", "adj_r2", "r2_within"):
+        assert getattr(ours.stats, name) == getattr(theirs.stats, name), name
 
 
 CLUSTER = VcovSpec(type="CRV1", cluster=("state",))

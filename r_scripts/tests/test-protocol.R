@@ -41,3 +41,10 @@ test_that("lists, vectors, tables and matrices are written", {
   expect_identical(cc_json(matrix(0.5)), "[[0.5]]")
   expect_error(cc_json(1:2), "cc_vector")
 })
+
+test_that("lists of scalars and what is already written are written alike", {
+  expect_identical(cc_json(list(a = 0.5, b = "x", c = NULL, d = matrix(2), e = NA_real_, f = NA_character_, g = TRUE)),
+    '{"a": 0.5, "b": "x", "c": null, "d": [[2.0]], "e": null, "f": null, "g": true}')
+  expect_identical(cc_json(list(cc_written(list(1L, "a")))), '[[1, "a"]]')
+  expect_identical(cc_plain(cc_written(list(cc_vector(c("a", "b"))))), list(list("a", "b")))
+})

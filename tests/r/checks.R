@@ -21,8 +21,15 @@ cc_by_hand <- function(request, frame) {
   list(
     version = "0", status = "ok", seconds = 0,
     coefs = cc_coefs(rownames(table_), table_[, 1], table_[, 2], table_[, 3], table_[, 4], bounds[[1]], bounds[[2]]),
-    stats = list(nobs = as.double(stats::nobs(model)))
+    stats = c(list(nobs = as.double(stats::nobs(model))), cc_r2_by_hand(model))
   )
+}
+
+cc_r2_by_hand <- function(model) {
+  if (model$method_type != "feols") return(list())
+  r2 <- fixest::r2(model, c("r2", "ar2", "wr2"))
+  out <- list(r2 = r2[["r2"]], adj_r2 = r2[["ar2"]], r2_within = r2[["wr2"]])
+  out[!is.na(unlist(out))]
 }
 
 cc_register("r.byhand", cc_by_hand, "fixest")
