@@ -66,7 +66,8 @@ class VcovSpec(Model):
 class SscSpec(Model):
     """Small-sample correction in the words of fixest 0.13 and newer.
 
-    Those words are ``K.adj``, ``K.fixef``, ``G.adj``, ``G.df`` and ``t.df``. The defaults are fixest's. They apply to iid and HC1-type and clustered covariances as fixest applies them.
+    Those words are ``K.adj``, ``K.fixef``, ``G.adj``, ``G.df`` and ``t.df``. The defaults are fixest's. They apply to
+    iid, HC1-type and clustered covariances as fixest applies them.
     """
 
     k_adj: bool = True

@@ -60,7 +60,9 @@ def quoted(names) -> str:
 def write_study(tmp_path):
     """Write a study and return its folder; keyword arguments replace its parts."""
 
-    def write(*, candidates=("oracle",), references=("fake.honest",), toml=None, panel=PANEL, published=None, name="tiny"):
+    def write(
+        *, candidates=("oracle",), references=("fake.honest",), toml=None, panel=PANEL, published=None, name="tiny"
+    ):
         folder = tmp_path / "studies" / name
         folder.mkdir(parents=True, exist_ok=True)
         text = toml if toml is not None else STUDY
