@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crosscheck.bridge import FitItem, Worker
+from crosscheck.bridge import FitItem, Worker, folders
 from crosscheck.bridge.command import default_memory_limit, environment_of
 from crosscheck.bridge.faults import describe_death, describe_timeout
 from crosscheck.bridge.framing import ProtocolError, header_length, pack, parse_header, read_message
@@ -355,6 +355,30 @@ def test_a_killed_parent_takes_the_worker_with_it(tmp_path, fakes):
     process.kill()
     process.communicate()
     assert gone(pid)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux: process ids below /proc")
+def test_the_folder_of_a_killed_parent_is_swept_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    namespace = os.readlink("/proc/self/ns/pid")
+    owners = {
+        "gone": f"{namespace} {ended.pid}",
+        "alive": f"{namespace} {os.getpid()}",
+        "elsewhere": f"pid:[1] {ended.pid}",
+    }
+    for name, owner in owners.items():
+        (tmp_path / f"crosscheck-{name}" / "cwd").mkdir(parents=True)
+        (tmp_path / f"crosscheck-{name}" / "owner").write_text(owner)
+    (tmp_path / "crosscheck-notes").mkdir()
+    folders.sweep.cache_clear()
+    assert folders.sweep() == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "crosscheck-alive",
+        "crosscheck-elsewhere",
+        "crosscheck-notes",
+    ]
 
 
 def test_an_interpreter_that_does_not_exist_is_a_clear_error(tmp_path):

@@ -298,9 +298,7 @@ def test_a_saturated_fit_does_not_pretend(r):
     assert result.status != "ok" or all(c.std_error is None or not c.std_error > 0 for c in result.coefs)
 
 
-@pytest.mark.parametrize(
-    "bad", [[1.0, -1.0, 1.0, 1.0], [1.0, math.inf, 1.0, 1.0], [math.nan] * 4, [0.0] * 4]
-)
+@pytest.mark.parametrize("bad", [[1.0, -1.0, 1.0, 1.0], [1.0, math.inf, 1.0, 1.0], [math.nan] * 4, [0.0] * 4])
 def test_weights_that_crash_or_mislead_fixest_are_refused(r, bad):
     data = frame(*SMALL.columns, number("w", bad))
     asked = request("y ~ x", data, unit=None, time=None, weights=WeightsSpec(column="w"))

@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from crosscheck.bridge.folders import new_folder, remove_folder
 from crosscheck.bridge.framing import PREFIX, ProtocolError, header_length, pack, parse_header
 
 TAIL_BYTES = 4096
@@ -94,9 +93,7 @@ class WorkerProcess:
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], *, memory_limit: int = 0) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="crosscheck-"))
-        work = self.folder / "cwd"
-        work.mkdir()
+        self.folder = new_folder()
         child_in, self._to_child = os.pipe()
         self._from_child, child_out = os.pipe()
         try:
@@ -105,7 +102,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                cwd=work,
+                cwd=self.folder / "cwd",
                 env={
                     **environment,
                     "TMPDIR": str(self.folder),
@@ -119,7 +116,7 @@ class WorkerProcess:
         except BaseException:
             for fd in (self._to_child, self._from_child):
                 os.close(fd)
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove_folder(self.folder)
             raise
         finally:
             os.close(child_in)
@@ -289,7 +286,7 @@ class WorkerProcess:
                 self._selector.close()
                 os.close(self._from_child)
                 self._output.close()
-                shutil.rmtree(self.folder, ignore_errors=True)
+                remove_folder(self.folder)
 
 
 __all__ = ["ProtocolError", "WorkerDied", "WorkerProcess", "WorkerTimeout"]
