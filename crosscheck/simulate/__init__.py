@@ -1,1 +1,41 @@
-"""Panels whose effects are known: simulated ones, and ones reconstructed to be consistent with printed tables."""
+"""Panels whose effects are known: simulated ones, and ones reconstructed to be consistent with printed tables.
+
+``from crosscheck.simulate import panels`` gives a hypothesis strategy of panels; :class:`PanelSpec` and
+:func:`make_panel` give a single one. Names are looked up when they are asked for: nothing here imports hypothesis or
+scipy before.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crosscheck.simulate.effects import Truth
+    from crosscheck.simulate.panel import Panel, make_panel
+    from crosscheck.simulate.panel_spec import PanelSpec
+    from crosscheck.simulate.space import Limits, seeded_spec
+    from crosscheck.simulate.strategies import panels, specs
+
+__all__ = ["Limits", "Panel", "PanelSpec", "Truth", "make_panel", "panels", "seeded_spec", "specs"]
+
+_HOMES = {
+    "Limits": "space",
+    "Panel": "panel",
+    "PanelSpec": "panel_spec",
+    "Truth": "effects",
+    "make_panel": "panel",
+    "panels": "strategies",
+    "seeded_spec": "space",
+    "specs": "strategies",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
