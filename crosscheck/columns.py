@@ -90,7 +90,7 @@ def settle(
     judged, applied = _judge(plan, column, tasks, results, again)
     cells = [{"event": "cell", **cell.to_json()} for cell in judged]
     text = _lines(cells)
-    failed = any(results[id(t)].status == "error" for t in tasks)
+    failed = any(r.status == "error" and r.transport == "live" for r in (results[id(t)] for t in tasks))
     if not failed and all(c.verdict != "nondeterministic" for c in judged):
         cache.put_text(key, dumps({"applied": sorted(applied)}) + "\n" + text)
     return Settled((*sources, *cells), lines + text, frozenset(applied))
