@@ -1,14 +1,15 @@
 """What panel of 28 provinces is consistent with the numbers that the founding paper prints?
 
 The paper's data were never published. This module finds a panel that gives all printed numbers of its Tables 2, 3, 5
-and 6, the winsorized column of Table 4, and an event study as its Figure 1 is described. The effects are known: they are
-pinned to round numbers inside the printed intervals. Which provinces these are and which of them are treated is not
-stated; the choice below fits the printed counts (10 eastern, 6 central, 9 western, 3 north-eastern; 63 treated rows of 308,
+and 6, the winsorized column of Table 4, and figures as its text describes them. The effects are known: they are pinned
+to round numbers inside the printed intervals. Which provinces these are and which of them are treated is not stated;
+the choice below fits the printed counts (10 eastern, 6 central, 9 western, 3 north-eastern; 63 treated rows of 308,
 nine provinces from 2016) and leaves out three western provinces, as the paper must have.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ from crosscheck.simulate.targets import Array, Moments, Problem, Regression, Tar
 
 YEARS = tuple(range(2012, 2023))
 FIRST_TREATED = 2016
-SEED = 2016
+SEED = 2019
 ATTEMPTS = 40
 INSIDE = 0.95
 LIMIT = 80
@@ -95,6 +96,7 @@ EVENT_PATH = {
     2022: 0.0268,
 }
 EVENT_HALF = 3e-4
+SHIFTS_R2 = 0.963
 
 
 def layout(winsor: float = 0.01) -> Layout:
@@ -126,6 +128,23 @@ def event_study(place: Layout) -> tuple[Regression, dict[str, Array]]:
     return regression, dummies
 
 
+def placebo(place: Layout) -> Regression:
+    """Return a bound on how much each province's own shift in 2016 explains, which Figure 2's text implies.
+
+    Few placebo regressions are significant and all estimates are below the true one: the errors are hardly
+    autocorrelated. With independent errors the 26 further parameters would take 26/264 of the residual sum of squares.
+    """
+    after = np.array(place.periods)[place.time] >= FIRST_TREATED
+    shifts = [((place.unit == i) & after).astype(np.float64) for i in range(1, len(place.units))]
+    return Regression(
+        label="figure2",
+        outcome="NQP",
+        regressors=CONTROLS,
+        dummies=np.column_stack([place.dummies(), *shifts]),
+        r2=Target(low=-np.inf, high=SHIFTS_R2, rounded=False),
+    )
+
+
 def problem(paper: Paper, place: Layout | None = None) -> Problem:
     """Return the printed numbers and the described event study as targets."""
     place = layout() if place is None else place
@@ -134,7 +153,7 @@ def problem(paper: Paper, place: Layout | None = None) -> Problem:
     return Problem(
         moments=printed_moments(paper),
         fixed={"BDPZs": place.treatment, **dummies},
-        regressions=(*regressions, figure1),
+        regressions=(*regressions, figure1, placebo(place)),
     )
 
 
@@ -149,7 +168,6 @@ class _Shape:
 
 
 SHAPES = {
-    "NQP": _Shape(1.0, 0.45, 0.2, 0.93),
     "ln(Labor)": _Shape(1.0, 0.2, 0.13, 0.85),
     "Pati": _Shape(1.0, 0.5, 0.3, 0.8),
     "Er": _Shape(0.7, -0.3, 0.6, -0.2),
@@ -157,26 +175,31 @@ SHAPES = {
     "Con": _Shape(1.0, 0.0, 0.4, 0.2),
     "Fin": _Shape(1.0, 0.3, 0.25, 0.5),
     "Infra": _Shape(1.0, 0.4, 0.3, 0.75),
-    "Ide": _Shape(1.0, 0.1, 0.08, 0.9),
+    "Ide": _Shape(1.0, 0.1, 0.15, 0.9),
 }
 _REGION_SIZE = {"East": 0.9, "Central": 0.1, "West": -0.5, "Northeast": -0.3}
+# NQP starts as Table 3 (3) has it, with a province's own level and independent errors.
+_SLOPES = {"Tin": 1.2e-7, "Con": 0.0182, "Fin": -0.0023, "Infra": 0.0148, "Ide": 5.3e-6}
+_TREATED, _PROVINCE_SD, _ERROR_SD = 0.0275, 0.02, 0.02
 
 
-def start(moments: dict[str, Moments], seed: int = SEED) -> Array:
+def start(moments: Mapping[str, Moments], seed: int = SEED) -> Array:
     """Return a plausible first panel of shape (308, 9): persistent, trending, with the printed descriptives."""
     rng = np.random.default_rng(seed)
     place = layout()
     count = len(PROVINCES)
     size = rng.standard_normal(count) + np.array([_REGION_SIZE[r] + 0.5 * d for _, _, r, d in PROVINCES])
     years = place.time - (len(YEARS) - 1) / 2
-    columns = []
-    for name, moment in moments.items():
-        shape = SHAPES[name]
+    columns = {}
+    for name, shape in SHAPES.items():
         level = shape.load * size + np.sqrt(1 - shape.load**2) * rng.standard_normal(count)
         noise = rng.standard_normal(place.unit.size)
         latent = shape.between * level[place.unit] + shape.trend * years / np.sqrt(10) + shape.within * noise
-        columns.append(quantile_match(latent, moment))
-    return np.column_stack(columns)
+        columns[name] = quantile_match(latent, moments[name])
+    own = _PROVINCE_SD * rng.standard_normal(count)[place.unit] + _ERROR_SD * rng.standard_normal(place.unit.size)
+    linear = sum((b * columns[name] for name, b in _SLOPES.items()), start=own + _TREATED * place.treatment)
+    columns["NQP"] = quantile_match(np.asarray(linear), moments["NQP"])
+    return np.column_stack([columns[name] for name in moments])
 
 
 def panel(paper: Paper, seed: int = SEED, progress: Progress = lambda *_: None) -> Reconstruction:
@@ -194,7 +217,7 @@ def panel(paper: Paper, seed: int = SEED, progress: Progress = lambda *_: None) 
     patents = whole.names.index("Pati")
     for attempt in range(seed, seed + ATTEMPTS):
         found = reconstruct(
-            smooth, start(dict(whole.moments), attempt), inside=INSIDE, max_iterations=LIMIT, progress=progress
+            smooth, start(whole.moments, attempt), inside=INSIDE, max_iterations=LIMIT, progress=progress
         )
         if not found.feasible:
             continue

@@ -10,18 +10,19 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from crosscheck.audit.facts import Claims, Facts, read_toml
-from crosscheck.audit.paper import Paper, build
-from crosscheck.audit.tokens import rows_of, tokens_of
 from crosscheck.designs.draws import write_draws
 from crosscheck.simulate import pilot_zones as zones
 from crosscheck.simulate.adoption import NEVER, AdoptionPanel, Effect, adoption_panel, averages
+from crosscheck.simulate.consistent import read_paper
 from crosscheck.simulate.indicators import indicators
+from crosscheck.simulate.printed import printed_moments
 from crosscheck.simulate.reconstruct import Progress, Reconstruction
 from crosscheck.simulate.tables import Truth, write_csv, write_truth
 from crosscheck.simulate.targets import Array
 
+Column = Sequence[object] | NDArray[np.generic]
 NAMES = tuple(name for name, *_ in zones.PROVINCES)
 DRAWS = (("draws_6.csv", 6, 1000, 20160101), ("draws_9.csv", 9, 1000, 20160102))
 SIGNS = ("signs.csv", 999, 20160103)
@@ -30,12 +31,6 @@ MEDIATORS = (("labor", "ln(Labor)", "1", "2"), ("er", "Er", "3", "4"), ("pati", 
 AGGREGATIONS = ("none", "simple", "dynamic", "group", "calendar")
 NOISE = 0.02
 EFFECT = 0.024
-
-
-def read_paper(folder: Path) -> Paper:
-    """Read the printed numbers and declared facts of a study's folder."""
-    tokens, mark = tokens_of(rows_of(folder / "published.csv"))
-    return build(tokens, mark, read_toml(folder / "audit.toml", Facts), Claims())
 
 
 def identifiers() -> dict[str, Sequence[object]]:
@@ -50,12 +45,11 @@ def identifiers() -> dict[str, Sequence[object]]:
     }
 
 
-def pilot_zone_columns(found: Reconstruction, seed: int) -> dict[str, Sequence[object] | Array]:
+def pilot_zone_columns(found: Reconstruction, names: Sequence[str], seed: int) -> dict[str, Column]:
     """Return the columns of ``bdpz/panel.csv`` from a reconstruction: identifiers, treatment, Table 2, Table 1."""
     place = zones.layout()
     treated = (np.array(place.first_treated) != NEVER)[place.unit].astype(int)
-    names = tuple(zones.SHAPES)
-    raw = indicators(found.data[:, names.index("NQP")], place.unit, place.time, seed)
+    raw = indicators(found.data[:, list(names).index("NQP")], place.unit, place.time, seed)
     return {
         **identifiers(),
         "treated": treated,
@@ -66,7 +60,7 @@ def pilot_zone_columns(found: Reconstruction, seed: int) -> dict[str, Sequence[o
     }
 
 
-def _plain(values: Array) -> Sequence[object] | Array:
+def _plain(values: Array) -> Column:
     """Return whole numbers as integers, so that they are written without a point."""
     return values.astype(np.int64) if np.all(values == np.round(values)) else values
 
@@ -101,8 +95,9 @@ def pilot_zone_truth(index: Array) -> list[Truth]:
 
 def write_pilot_zones(folder: Path, seed: int = zones.SEED, progress: Progress = lambda *_: None) -> Reconstruction:
     """Write panel, truth and draws of study bdpz; ``published.csv`` and ``audit.toml`` are read from the folder."""
-    found = zones.panel(read_paper(folder), seed, progress)
-    columns = pilot_zone_columns(found, seed)
+    paper = read_paper(folder)
+    found, names = zones.panel(paper, seed, progress), tuple(printed_moments(paper))
+    columns = pilot_zone_columns(found, names, seed)
     write_csv(folder / "panel.csv", columns)
     write_truth(folder / "truth.csv", pilot_zone_truth(np.asarray(columns["NQP"], dtype=np.float64)))
     for name, size, count, key in DRAWS:
@@ -131,9 +126,9 @@ def _none(_: int, __: int) -> float:
 
 _EARLY = {"Guizhou": 2014, "Chongqing": 2014, "Inner Mongolia": 2014, "Beijing": 2016, "Tianjin": 2016, "Hebei": 2016}
 SIBLINGS: dict[str, tuple[Callable[[str], int], Effect, int]] = {
-    "bdpz_staggered": (lambda name: 2016 if name == "Guizhou" else 2017, _constant, 2017),
-    "bdpz_dynamic": (lambda name: _EARLY.get(name, 2018), _growing, 2018),
-    "bdpz_null": (lambda name: 2016 if name == "Guizhou" else 2017, _none, 2019),
+    "bdpz_staggered": (lambda name: 2016 if name == "Guizhou" else 2017, _constant, 39),
+    "bdpz_dynamic": (lambda name: _EARLY.get(name, 2018), _growing, 2022),
+    "bdpz_null": (lambda name: 2016 if name == "Guizhou" else 2017, _none, 92),
 }
 
 
@@ -174,7 +169,7 @@ def sibling_truth(panel: AdoptionPanel) -> list[Truth]:
 def write_sibling(folder: Path, name: str) -> None:
     """Write panel and truth of a sibling study."""
     panel = sibling(name)
-    columns: dict[str, Sequence[object] | Array] = {
+    columns: dict[str, Column] = {
         **identifiers(),
         "first_treated": panel.cohort,
         "BDPZs": panel.treated.astype(int),

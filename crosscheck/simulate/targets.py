@@ -1,8 +1,8 @@
 """Which printed numbers must a data set give, how far is one from giving them, and in which direction do they lie?
 
 Printed tables constrain the data behind them: moments, and for each regression its coefficients, standard errors and
-R2. All of these are smooth functions of the data. For OLS with design X (n x k), outcome y, coefficients b, residuals e,
-G = (X'X)^-1 and A = X G, with d denoting differentials:
+R2. All of these are smooth functions of the data. For OLS with design X (n x k), outcome y, coefficients b, residuals
+e, G = (X'X)^-1 and A = X G, with d denoting differentials:
 
     d b_j   = A_j'dy + sum_k (G_jk e - b_k A_j)'dX_k
     d RSS   = 2 e'dy - 2 sum_k b_k e'dX_k
