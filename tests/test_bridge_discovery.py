@@ -165,8 +165,9 @@ def test_the_real_r_says_its_packages():
 
 def test_finding_r_loads_nothing_here():
     skip_without_r()
+    before = set(sys.modules)
     bridge_status()
-    assert not [m for m in sys.modules if m.split(".")[0] in ("rpy2", "pyfixest", "linearmodels")]
+    assert not [m for m in set(sys.modules) - before if m.split(".")[0] in ("rpy2", "pyfixest", "linearmodels")]
 
 
 def test_the_bridge_imports_no_estimator(tmp_path):
