@@ -535,9 +535,7 @@ def fit_csdid(frame, cell):
         cband=False,
     ).fit(est_method=cell["method"], base_period=cell["base"], bstrap=False)
     r = fit.results
-    out = {
-        "att": {f"{g:g}|{t:g}": (a, s) for g, t, a, s in zip(r["group"], r["year"], r["att"], r["se"], strict=True)}
-    }
+    out = {"att": {f"{g:g}|{t:g}": (a, s) for g, t, a, s in zip(r["group"], r["year"], r["att"], r["se"], strict=True)}}
     yield out
     for kind in ("simple", "dynamic", "group", "calendar"):
         a = fit.aggte(typec=kind, bstrap=False, cband=False).atte
@@ -571,9 +569,7 @@ def fit_moderndid(frame, cell):
         cband=False,
     )
     out = {
-        "att": {
-            f"{g:g}|{t:g}": (a, s) for g, t, a, s in zip(fit.groups, fit.times, fit.att_gt, fit.se_gt, strict=True)
-        }
+        "att": {f"{g:g}|{t:g}": (a, s) for g, t, a, s in zip(fit.groups, fit.times, fit.att_gt, fit.se_gt, strict=True)}
     }
     yield out
     for kind in ("simple", "dynamic", "group", "calendar"):

@@ -1,2 +1,3 @@
 """Validate Python econometrics against R."""
+
 __version__ = "0.1.0"

@@ -6,6 +6,7 @@ to stderr, and leave with the exit code of ``docs/exit_codes.md``. Nothing heavy
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import sys
@@ -233,6 +234,9 @@ def _system(error: OSError) -> CrosscheckError:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and leave with the exit code that the contract gives."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and (stream.encoding or "").lower().replace("-", "") != "utf8":
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
     try:
         code = cli.main(args=argv, prog_name="crosscheck", standalone_mode=False)
     except CrosscheckError as error:

@@ -106,7 +106,7 @@ class DataFile:
             if first != index and name:
                 raise DataError(f"columns {first + 1} and {index + 1} are both named {name!r}", where=self.where)
         if not lines.size:
-            raise DataError("the file has a header and no rows", where=self.where)
+            raise DataError("the file has a header and no rows", where=self.where, hint="put the rows below it")
         return header, columns, lines
 
     @property
@@ -226,7 +226,9 @@ def open_data(path: Path, *, missing: Missing = MISSING, where: str = "") -> Dat
     except OSError as error:
         raise DataError(f"the data file cannot be read: {error.strerror or error}", where=label) from None
     if not content.strip():
-        raise DataError("the data file is empty", where=label)
+        raise DataError(
+            "the data file is empty", where=label, hint="put the data there, the names of the columns first"
+        )
     return DataFile(path, content, label, missing)
 
 

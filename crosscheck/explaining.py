@@ -47,7 +47,8 @@ def explain_cells(
             results[id(task)] = result.with_(version=result.version or plan.infos[task.engine].version)
     cells = column_cells(study, spec, tasks, {k: v for k, v in results.items() if v is not None})
     if term is not None:
-        known = sorted({c.term for c in cells if c.term not in ("", "*")})
+        fitted = {row.term for result in results.values() if result is not None for row in result.coefs}
+        known = sorted(fitted | {c.term for c in cells if c.term not in ("", "*")})
         if term not in known:
             raise UsageError(
                 f"column {table}/{column} has no term {term!r}",

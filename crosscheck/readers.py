@@ -56,7 +56,8 @@ def read_csv(content: bytes, where: str) -> Table:
             lines.append(began)
             began = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"the CSV is malformed: {error}", where=f"{where}, line {began}") from None
+        hint = "a quotation mark opens and closes a field; within a field it is doubled"
+        raise DataError(f"the CSV is malformed: {error}", where=f"{where}, line {began}", hint=hint) from None
     while rows and not rows[-1]:
         rows.pop()
         lines.pop()
@@ -69,7 +70,9 @@ def read_csv(content: bytes, where: str) -> Table:
         if len(row) != len(header):
             fields = f"{len(row)} field{'s' if len(row) != 1 else ''}"
             what = "the line is empty" if not row else f"the line has {fields}, the header {len(header)}"
-            hint = "put a field that holds a comma in quotation marks" if len(row) > len(header) else ""
+            hint = "put a field that holds a comma in quotation marks"
+            if len(row) < len(header):
+                hint = "leave the field of a missing value empty, and keep its comma" if row else "remove the line"
             raise DataError(what, where=f"{where}, line {line}", hint=hint)
     columns = tuple(zip(*rows[1:], strict=True)) if len(rows) > 1 else tuple(() for _ in header)
     return header, columns, np.asarray(lines[1:], dtype=np.int64)

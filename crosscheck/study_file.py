@@ -308,7 +308,7 @@ def _toml_error(file: Path, message: str) -> StudyError:
     match = re.search(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$", message)
     place = f"{file}, line {match[1]}, character {match[2]}" if match and match[1] else f"{file}, end of file"
     what = message[: match.start()] if match else message
-    hint = "texts are put in quotation marks" if "Invalid value" in what else ""
+    hint = "see the line: one key = value, texts in quotation marks, tables as [data], [[table]], [[table.column]]"
     if "Cannot overwrite" in what or "declare" in what:
         hint = "a key or table is written twice; a further table begins with [[table]]"
     return StudyError(f"the TOML is malformed: {what[:1].lower()}{what[1:]}", where=place, hint=hint)
