@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -208,7 +209,8 @@ def schema(name: str) -> int:
 
 
 def _command_line() -> str:
-    return " ".join(["crosscheck", *sys.argv[1:]])
+    """Return the command as it would be typed."""
+    return shlex.join(["crosscheck", *click.get_current_context().find_root().obj])
 
 
 def _say(error: CrosscheckError) -> None:
@@ -234,11 +236,12 @@ def _system(error: OSError) -> CrosscheckError:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and leave with the exit code that the contract gives."""
+    typed = sys.argv[1:] if argv is None else argv
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and (stream.encoding or "").lower().replace("-", "") != "utf8":
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
     try:
-        code = cli.main(args=argv, prog_name="crosscheck", standalone_mode=False)
+        code = cli.main(args=typed, prog_name="crosscheck", standalone_mode=False, obj=typed)
     except CrosscheckError as error:
         _say(error)
         code = error.exit_code
@@ -248,7 +251,7 @@ def main(argv: list[str] | None = None) -> None:
         )
         code = 2
     except click.ClickException as error:
-        if argv == [] or (argv is None and len(sys.argv) == 1):
+        if not typed:
             error.show(file=sys.stderr)
         else:
             _say(_usage(error))

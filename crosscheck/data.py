@@ -226,9 +226,7 @@ def open_data(path: Path, *, missing: Missing = MISSING, where: str = "") -> Dat
     except OSError as error:
         raise DataError(f"the data file cannot be read: {error.strerror or error}", where=label) from None
     if not content.strip():
-        raise DataError(
-            "the data file is empty", where=label, hint="put the data there, the names of the columns first"
-        )
+        raise DataError("the data file is empty", where=label, hint="put the data there, names of columns first")
     return DataFile(path, content, label, missing)
 
 

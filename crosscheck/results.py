@@ -209,6 +209,7 @@ def result_from_json(raw: Mapping[str, Any]) -> EstimationResult:
     data["dropped"] = tuple(data.get("dropped") or ())
     data["conditions"] = tuple(_build(Condition, c) for c in data.get("conditions") or ())
     data["environment"] = tuple((str(k), str(v)) for k, v in data.get("environment") or ())
-    data["seconds"] = parse_number(data.get("seconds")) or 0.0
+    seconds = parse_number(data.get("seconds"))
+    data["seconds"] = 0.0 if seconds is None else seconds
     result: EstimationResult = _build(EstimationResult, data)
     return result

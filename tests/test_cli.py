@@ -369,6 +369,12 @@ def test_an_interrupted_run_can_be_rendered_and_still_leaves_with_2(earlier, cal
     assert {p.name for p in tmp_path.iterdir()} == {*REPORTS, "run.ndjson"}
 
 
+def test_a_run_says_by_which_command_it_was_made(earlier):
+    study, out = earlier
+    header = json.loads(lines_of(out)[0])
+    assert header["command"] == f"crosscheck run {study} --out {out} --transport recorded"
+
+
 def test_reports_are_rendered_again_as_they_were(earlier, call, tmp_path):
     _, out = earlier
     before = snapshot(out)
