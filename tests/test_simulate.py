@@ -101,31 +101,6 @@ def test_switching_a_part_off_leaves_the_others_as_they_are():
 HARMLESS = tuple(q for q in QUIRKS if q not in ("scale", "x_offset", "integer_y", "missing_unit"))
 
 
-def test_least_squares_returns_tau_and_the_coefficients_of_panels_without_errors():
-    limits = Limits(
-        units=(4, 12), periods=(3, 8), effects=("constant", "zero"), errors=("none",), quirks=HARMLESS, rarity=6
-    )
-    compared, refused = Counter(), Counter()
-    for k in range(150):
-        panel = make_panel(seeded_spec(k, limits))
-        assert panel.truth.exact
-        try:
-            result = feols(panel)
-        except DataError as error:
-            refused[str(error).partition(":")[0]] += 1
-            continue
-        wanted = {"treated": panel.truth.tau, **dict(panel.truth.betas)}
-        for row in result.coefs:
-            name = row.term.removeprefix("fit_")
-            assert row.estimate == pytest.approx(wanted[name], rel=0, abs=EXACT + 300 * panel.truth.rounding), panel
-            compared[name] += 1
-    assert compared["treated"] > 90
-    assert compared["x1"] > 50
-    assert compared["endog"] > 5
-    assert set(refused) <= {"the model is saturated", "no regressor is left"}, refused
-    assert sum(refused.values()) < 30
-
-
 @pytest.mark.parametrize("power", [-9, -6, 6, 9])
 def test_scaled_regressors_have_scaled_coefficients(power):
     panel = make_panel(PanelSpec(**WIDE, regressors=2, scale=power, errors="none"))
@@ -133,36 +108,6 @@ def test_scaled_regressors_have_scaled_coefficients(power):
     found = {row.term: row.estimate for row in feols(panel).coefs}
     assert found["x1"] * 10.0**power == pytest.approx(1, abs=EXACT)
     assert found["x2"] == pytest.approx(2, abs=EXACT)
-
-
-@pytest.mark.parametrize("effect", EFFECTS)
-@pytest.mark.parametrize("never", [0, 1, 2])
-def test_group_time_effects_and_their_averages_are_those_of_the_closed_form(effect, never):
-    for extra in (
-        {},
-        {"always": 1},
-        {"later": 1},
-        {"singletons": 2, "duplicates": 0, "order": "shuffled"},
-        {"holes": 2, "attrition": 1, "missing_y": 1, "first_period": 2012, "step": 2, "ids": "string", "units": 20},
-        {"ids": "huge", "integer_y": 1, "tau": -3},
-    ):
-        panel = make_panel(
-            PanelSpec(**{**WIDE, "cohorts": 3, "never": never, "effect": effect, "errors": "none", **extra})
-        )
-        truth = panel.truth
-        control = {"control_group": "notyettreated"}
-        found = att_gt(panel, **control)
-        wanted = {f"ATT({e.group},{e.time})": e.value for e in truth.identified()}
-        assert found.keys() <= wanted.keys()
-        assert {t for t in wanted if int(t[4:-1].split(",")[1]) != panel.spec.first_period} == found.keys(), panel
-        for term, value in found.items():
-            assert value == pytest.approx(wanted[term], abs=EXACT)
-        for kind in AGGREGATIONS:
-            mean = truth.aggregate(kind, panel.sizes())
-            for term, value in att_gt(panel, aggregation=kind, **control).items():
-                assert value == pytest.approx(mean[term], abs=EXACT), (panel, kind, term)
-    if effect == "both":
-        assert truth.tau is None
 
 
 def test_weighted_shares_are_those_of_the_first_period():
@@ -564,21 +509,6 @@ PLANTED = {
         8,
     ),
 }
-
-
-@pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_property_shrinks_to_a_few_rows(name):
-    planted, rows = PLANTED[name]
-    calls = Counter()
-
-    def counted(panel):
-        calls[name] += 1
-        return planted(panel)
-
-    found = find(panels(), counted, settings=settings(max_examples=3000, database=None, derandomize=True))
-    assert found.frame.nrows <= rows <= 12, found
-    assert len(found.spec.changes()) <= 6, found
-    assert calls[name] < 3000
 
 
 def test_specifications_shrink_to_the_plainest():
