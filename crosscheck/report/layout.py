@@ -25,7 +25,7 @@ from crosscheck.report.digits import (
 from crosscheck.report.model import PRINTED, CellRow, ColumnRow, PrintedRow, RunReport, SourceRow, TableRow
 from crosscheck.report.view import Line, Number, TableView, TermBlock, TextRow
 from crosscheck.report.words import fixed_effects, plain_formula, short_name, vcov_name
-from crosscheck.results import COEF_QUANTITIES, COUNTS
+from crosscheck.results import COEF_QUANTITIES, COUNTS, STAT_QUANTITIES
 from crosscheck.verdict import AGREE, BADNESS, EXPLAINED
 
 ALWAYS = ("estimate", "std_error")
@@ -34,6 +34,7 @@ STATISTICS = ("nobs", "r2", "adj_r2", "r2_within")
 MAX_TERMS = 40
 SMALL_P = 1e-4
 LANGUAGES = (("python", "Python"), ("r", "R"))
+Values = dict[tuple[str, str], dict[str, float]]
 
 
 class Layout:
@@ -44,6 +45,8 @@ class Layout:
         self._sources: dict[tuple[str, str], list[SourceRow]] = {}
         for s in report.sources:
             self._sources.setdefault((s.table, s.column), []).append(s)
+        self._printed: dict[tuple[str, str], dict[tuple[str, str], PrintedRow]] = {}
+        self._values: dict[tuple[str, str], Values] = {}
         self._cells: dict[tuple[str, str, str, str], list[CellRow]] = {}
         for c in report.cells:
             self._cells.setdefault((c.table, c.column, c.term, c.quantity), []).append(c)
@@ -60,7 +63,17 @@ class Layout:
 
     def printed(self, table: TableRow, column: ColumnRow) -> dict[tuple[str, str], PrintedRow]:
         """Return the printed numbers of a column by term and quantity."""
-        return {(p.term, p.quantity): p for s in self.sources(table, column) for p in s.printed}
+        key = (table.id, column.id)
+        if key not in self._printed:
+            self._printed[key] = {(p.term, p.quantity): p for s in self.sources(table, column) for p in s.printed}
+        return self._printed[key]
+
+    def values(self, table: TableRow, column: ColumnRow) -> Values:
+        """Return the numbers of a column by term and quantity, and by source within."""
+        key = (table.id, column.id)
+        if key not in self._values:
+            self._values[key] = _values(self.sources(table, column))
+        return self._values[key]
 
     def view(self, table: TableRow) -> TableView:
         """Lay out one table."""
@@ -83,8 +96,11 @@ class Layout:
                     continue
                 languages.setdefault(self.language_of.get(source.source, source.source), {})[source.source] = None
                 merge(all_terms, [row.term for row in source.result.coefs])
+                known = set(all_terms)
                 for extra in source.result.extras:
-                    merge(all_terms, [extra.term])
+                    if extra.term not in known:
+                        known.add(extra.term)
+                        all_terms.append(extra.term)
                     quantities.setdefault(extra.term, {})[extra.quantity] = None
                 statistics.update((q, None) for q in STATISTICS if getattr(source.result.stats, q) is not None)
         main = printed_terms or all_terms[:MAX_TERMS]
@@ -127,16 +143,11 @@ class Layout:
     def _stack(self, table: TableRow, column: ColumnRow, term: str, quantity: str) -> list[Number]:
         """Return all numbers of one quantity of one term in one column, published first, equal ones together."""
         printed = self.printed(table, column).get((term, quantity))
+        values = self.values(table, column).get((term, quantity), {})
+        if printed is None and not values:
+            return []
         cells = self._cells.get((table.id, column.id, term, quantity), [])
-        values: dict[str, float] = {}
-        std_error = None
-        for source in self.sources(table, column):
-            if source.result is None:
-                continue
-            value, se = _value(source, term, quantity)
-            std_error = std_error or se
-            if value is not None:
-                values[source.source] = value
+        std_error = self._std_error(table, column, term) if quantity in IN_UNITS else None
         beside = printed
         if quantity in ALWAYS and printed is None:
             numbers_printed = self.printed(table, column)
@@ -167,6 +178,14 @@ class Layout:
         if numbers and quantity == "estimate":
             numbers.extend(self._absent(table, column, present))
         return numbers
+
+    def _std_error(self, table: TableRow, column: ColumnRow, term: str) -> float | None:
+        """Return the first standard error of a coefficient; that of a placebo draw and the like does not count."""
+        errors = self.values(table, column).get((term, "std_error"), {})
+        for source in self.sources(table, column):
+            if errors.get(source.source) and source.result is not None and source.result.coef(term) is not None:
+                return errors[source.source]
+        return None
 
     @staticmethod
     def _decimals(
@@ -278,16 +297,22 @@ def merge(order: list[str], terms: Sequence[str]) -> None:
         place += 1
 
 
-def _value(source: SourceRow, term: str, quantity: str) -> tuple[float | None, float | None]:
-    """Return a number of a source, and the standard error of its term."""
-    assert source.result is not None
-    if not term:
-        return getattr(source.result.stats, quantity, None), None
-    row = source.result.coef(term)
-    if quantity in COEF_QUANTITIES and row is not None:
-        return getattr(row, quantity), row.std_error
-    extra = next((e for e in source.result.extras if e.term == term and e.quantity == quantity), None)
-    return (extra.value if extra else None), None
+def _values(sources: Iterable[SourceRow]) -> Values:
+    """Return the numbers that sources give, by term and quantity; of what a source says twice the first counts."""
+    found: Values = {}
+    for source in sources:
+        result = source.result
+        if result is None:
+            continue
+        rows = {row.term: row for row in reversed(result.coefs)}
+        mine: dict[tuple[str, str], float | None] = {("", q): getattr(result.stats, q) for q in STAT_QUANTITIES}
+        mine |= {(term, q): getattr(row, q) for term, row in rows.items() for q in COEF_QUANTITIES}
+        for extra in result.extras:
+            mine.setdefault((extra.term, extra.quantity), extra.value)
+        for key, value in mine.items():
+            if value is not None:
+                found.setdefault(key, {})[source.source] = value
+    return found
 
 
 def _texts(table: TableRow) -> tuple[TextRow, ...]:
