@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import importlib
 import importlib.metadata
 import io
 import itertools
@@ -674,7 +675,7 @@ def global_state():
 def worker(name, folder):
     """Fit all cells with one package; write NAME.csv and NAME.notes.csv."""
     before, started = global_state(), time.perf_counter()
-    __import__({"csdid": "csdid.att_gt"}.get(name, PACKAGES[name]))
+    importlib.import_module({"csdid": "csdid.att_gt"}.get(name, PACKAGES[name]))
     notes = [
         ("", "import_seconds", f"{time.perf_counter() - started:.2f}"),
         ("", "import changes global state", str(before != global_state())),
