@@ -56,8 +56,8 @@ class Case:
         Most properties look at the first alone.
     engines : tuple of str
         Ids; differential properties compare each pair, relations look at each by itself.
-    property : str
-        Id of the property.
+    rule : str
+        Id of the property to be checked.
     panel : Panel or None
         What the frame was simulated from, with its truth; ``None`` for data that were not simulated.
     """
@@ -66,7 +66,7 @@ class Case:
     frame: Frame
     requests: tuple[FitRequest, ...]
     engines: tuple[str, ...]
-    property: str = ""
+    rule: str = ""
     panel: Panel | None = None
 
     @property
@@ -84,7 +84,7 @@ class Case:
         """Hash of all that decides the outcome."""
         return digest(
             {
-                "property": self.property,
+                "property": self.rule,
                 "seed": self.seed,
                 "data": self.frame.key,
                 "requests": [r.to_json() for r in self.requests],
@@ -104,7 +104,7 @@ class Case:
             "data_hash": self.frame.key,
             "requests": [r.model_dump(mode="json", exclude_defaults=True) for r in self.requests],
             "engines": list(self.engines),
-            "property": self.property,
+            "property": self.rule,
         }
 
 
@@ -114,7 +114,7 @@ class Identity:
 
     Attributes
     ----------
-    property : str
+    rule : str
         Id of the property, or of the rule of the property that was broken.
     engine, version : str
         Whose number is off the relation or the truth, or the candidate of a pair.
@@ -126,7 +126,7 @@ class Identity:
         What of the request matters, as :func:`features` writes it, such as ``feols CRV1:2 weights``.
     """
 
-    property: str
+    rule: str
     engine: str
     version: str = ""
     against: str = ""
@@ -141,12 +141,12 @@ class Identity:
     @property
     def slug(self) -> str:
         """The identity as a name of a folder."""
-        parts = (self.engine, self.property, self.against, self.quantity, self.features)
+        parts = (self.engine, self.rule, self.against, self.quantity, self.features)
         return re.sub(r"[^a-z0-9]+", "-", "-".join(p for p in parts if p).lower()).strip("-")
 
     def __str__(self) -> str:
         who = f"{self.engine} {self.version}".strip() + (f" against {self.against}" if self.against else "")
-        return f"{self.property}: {self.quantity} of {who} ({self.features})"
+        return f"{self.rule}: {self.quantity} of {who} ({self.features})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
