@@ -14,7 +14,7 @@ from hypothesis import find, given, settings
 
 from crosscheck.engines.oracle import ENGINE as ORACLE
 from crosscheck.errors import DataError
-from crosscheck.simulate import Limits, PanelSpec, make_panel, panels, seeded_spec, specs
+from crosscheck.simulate import Limits, PanelSpec, make_panel, panels, seeded_spec, specs, written_panels
 from crosscheck.simulate.effects import GroupTimeEffect, aggregate
 from crosscheck.simulate.layout import cohort_starts
 from crosscheck.simulate.noise import PERSISTENCE, errors, spread
@@ -101,6 +101,40 @@ def test_switching_a_part_off_leaves_the_others_as_they_are():
 HARMLESS = tuple(q for q in QUIRKS if q not in ("scale", "x_offset", "integer_y", "missing_unit"))
 
 
+def test_least_squares_returns_tau_and_the_coefficients_of_panels_without_errors():
+    limits = Limits(
+        units=(4, 12), periods=(3, 8), effects=("constant", "zero"), errors=("none",), quirks=HARMLESS, rarity=6
+    )
+    compared, refused, lost = Counter(), Counter(), 0
+    for k in range(150):
+        panel = make_panel(seeded_spec(k, limits))
+        assert panel.truth.exact
+        try:
+            result = feols(panel)
+        except DataError as error:
+            refused[str(error).partition("\n")[0].partition(":")[0]] += 1
+            continue
+        wanted = {"treated": panel.truth.tau, **dict(panel.truth.betas)}
+        if any(wanted[term.removeprefix("fit_")] for term in result.dropped):
+            lost += 1  # a regressor that has an effect is collinear with the others here: its effect went to them
+            continue
+        for row in result.coefs:
+            name = row.term.removeprefix("fit_")
+            assert row.estimate == pytest.approx(wanted[name], rel=0, abs=EXACT + 300 * panel.truth.rounding), panel
+            compared[name] += 1
+    assert compared["treated"] > 90
+    assert compared["x1"] > 50
+    assert compared["endog"] > 5
+    few = {
+        "the model is saturated",
+        "no regressor is left",
+        "the instruments do not identify the endogenous regressors",
+    }
+    assert set(refused) <= few, refused
+    assert sum(refused.values()) < 30
+    assert lost < 15
+
+
 @pytest.mark.parametrize("power", [-9, -6, 6, 9])
 def test_scaled_regressors_have_scaled_coefficients(power):
     panel = make_panel(PanelSpec(**WIDE, regressors=2, scale=power, errors="none"))
@@ -108,6 +142,44 @@ def test_scaled_regressors_have_scaled_coefficients(power):
     found = {row.term: row.estimate for row in feols(panel).coefs}
     assert found["x1"] * 10.0**power == pytest.approx(1, abs=EXACT)
     assert found["x2"] == pytest.approx(2, abs=EXACT)
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+@pytest.mark.parametrize("never", [0, 1, 2])
+def test_group_time_effects_and_their_averages_are_those_of_the_closed_form(effect, never):
+    for extra in (
+        {},
+        {"always": 1},
+        {"later": 1},
+        {"singletons": 2 * (never > 0), "duplicates": 0, "order": "shuffled"},
+        {"holes": 2, "attrition": 1, "missing_y": 1, "first_period": 2012, "step": 2, "ids": "string", "units": 20},
+        {"ids": "huge", "integer_y": 1, "tau": -3},
+    ):
+        panel = make_panel(
+            PanelSpec(**{**WIDE, "cohorts": 3, "never": never, "effect": effect, "errors": "none", **extra})
+        )
+        truth = panel.truth
+        control = {"control_group": "notyettreated"}
+        found = att_gt(panel, **control)
+        wanted = {f"ATT({e.group},{e.time})": e.value for e in truth.identified()}
+        assert found.keys() <= wanted.keys()
+        assert {t for t in wanted if int(t[4:-1].split(",")[1]) != panel.spec.first_period} == found.keys(), panel
+        for term, value in found.items():
+            assert value == pytest.approx(wanted[term], abs=EXACT)
+        for kind in AGGREGATIONS:
+            mean = truth.aggregate(kind, panel.sizes())
+            for term, value in att_gt(panel, aggregation=kind, **control).items():
+                assert value == pytest.approx(mean[term], abs=EXACT), (panel, kind, term)
+    if effect == "both":
+        assert truth.tau is None
+
+
+def test_never_treated_units_that_leave_a_balanced_panel_compare_nothing():
+    panel = make_panel(PanelSpec(**WIDE, cohorts=3, never=0, singletons=2))
+    for control in ("notyettreated", "nevertreated"):
+        with pytest.raises(DataError, match="has no comparison units"):
+            att_gt(panel, control_group=control)
+    assert make_panel(PanelSpec(cohorts=0)).truth.identified() == ()
 
 
 def test_weighted_shares_are_those_of_the_first_period():
@@ -171,6 +243,39 @@ def test_counts_and_binary_outcomes_follow_their_links():
     assert abs(binary.mean() - expected) < 5 * np.sqrt(0.25 / binary.size)
 
 
+def test_outcomes_of_separated_units_are_zero():
+    for outcome in ("count", "binary"):
+        y = make_panel(PanelSpec(units=20, periods=6, outcome=outcome, separated=3)).frame["y"].values
+        assert not y[:18].any()
+        assert y[18:].any()
+
+
+def test_written_errors_are_those_of_the_outcome():
+    spec = PanelSpec(units=3, periods=2, singletons=1)
+    shocks = np.arange(8.0).reshape(4, 2)
+    silent = make_panel(PanelSpec(units=3, periods=2, singletons=1, errors="none")).frame["y"].values
+    gap = make_panel(spec, shocks).frame["y"].values - silent
+    assert gap[:6].tolist() == [0, 1, 2, 3, 4, 5]
+    assert gap[6] in (6, 7)
+    for wrong in (PanelSpec(units=3, periods=2), PanelSpec(units=3, periods=2, singletons=1, errors="none")):
+        with pytest.raises(DataError, match="shocks"):
+            make_panel(wrong, shocks)
+    with pytest.raises(DataError, match="cell by cell"):
+        written_panels(Limits(units=(2, 9), periods=(2, 6)))
+
+
+def test_written_panels_shrink_to_the_rows_and_numbers_that_matter():
+    """A large outcome beside a treated unit: the other errors become zero."""
+    found = find(
+        written_panels(),
+        lambda p: np.ptp(p.frame["y"].as_float()) > 20,
+        settings=settings(database=None, derandomize=True, max_examples=2000),
+    )
+    assert found.frame.nrows <= 6
+    plain = make_panel(found.spec, np.zeros((found.spec.units, found.spec.periods)))
+    assert (found.frame["y"].values != plain.frame["y"].values).sum() <= 2
+
+
 # Errors
 
 
@@ -213,9 +318,7 @@ def test_cohorts_are_spread_and_nobody_is_left_out():
         assert (cohort_starts(spec) == -1).sum() == spec.never_treated
 
 
-@pytest.mark.parametrize(
-    "field", ["missing_y", "missing_x", "missing_weights", "missing_unit", "missing_sector", "missing_cluster"]
-)
+@pytest.mark.parametrize("field", [name for name in QUIRKS if name.startswith("missing_")])
 @pytest.mark.parametrize("count", [1, 5])
 def test_values_are_missing_where_and_as_often_as_asked(field, count):
     panel = make_panel(
@@ -282,6 +385,8 @@ def test_identifiers_are_of_their_kind():
     assert {"NA", "nan", "01", "1", "1.0", "null"} < set(column("unit", ids="na_like").levels)
     assert {"T", "F", "TRUE", "no"} < set(column("unit", ids="logical").levels)
     assert not any(level.isascii() for level in column("unit", ids="non_ascii").levels)
+    digits = column("unit", ids="digits", units=20).levels
+    assert len({float(level) for level in digits}) < len(set(digits)) == 20
     huge = column("unit", ids="huge")
     assert huge.kind == "integer"
     assert np.unique(huge.values).size == 12
@@ -296,9 +401,15 @@ def test_identifiers_are_of_their_kind():
 
 def test_regressors_are_called_and_built_as_asked():
     names = {
-        n: make_panel(PanelSpec(**WIDE, regressors=2, naming=n)).regressors for n in ("plain", "logical", "spaced")
+        n: make_panel(PanelSpec(**WIDE, regressors=2, naming=n)).regressors
+        for n in ("plain", "logical", "na_like", "spaced")
     }
-    assert names == {"plain": ("x1", "x2"), "logical": ("T", "F"), "spaced": ("my x 1", "my x 2")}
+    assert names == {
+        "plain": ("x1", "x2"),
+        "logical": ("T", "F"),
+        "na_like": ("NA", "NaN"),
+        "spaced": ("my x 1", "my x 2"),
+    }
     panel = make_panel(
         PanelSpec(**WIDE, regressors=2, collinear=1, constant=1, invariant=1, near=6, instruments=2, x_offset=6)
     )
@@ -350,6 +461,10 @@ def test_clusters_are_few_many_unequal_or_crossing():
     assert len(rows) == 5
     assert not nested
     assert sizes(clusters=1, cluster_shape="unequal") == ([72], True)
+    text = column("cluster", clusters=3, cluster_ids="string", missing_cluster=1, unused=1)
+    assert text.kind == "category"
+    assert len(text.levels) == 4
+    assert text.missing.sum() == 1
 
 
 def test_weights_are_of_their_kind():
@@ -364,6 +479,7 @@ def test_weights_are_of_their_kind():
         assert (values == 0).sum() == 4
         assert np.isnan(values).sum() == 3
         assert (values[~np.isnan(values)] >= 0).all()
+    assert np.allclose(column("weight", weights="sampling", weight_scale=3).values, 1000 * weight["sampling"].values)
     kinds = {k: make_panel(PanelSpec(weights=k)).weights for k in ("none", "frequency", "sampling")}
     assert kinds["none"] is None
     assert kinds["frequency"].type == "frequency"
@@ -405,6 +521,9 @@ def test_rows_and_index_are_ordered_as_asked():
         ({"scale": 3}, "regressors"),
         ({"zero_weights": 1}, "weights"),
         ({"missing_cluster": 1}, "clusters"),
+        ({"cluster_ids": "string"}, "clusters"),
+        ({"weights": "frequency", "weight_scale": 3}, "analytic or sampling"),
+        ({"separated": 1}, "count"),
         ({"missing_sector": 1}, "crossed"),
         ({"outcome": "count", "y_offset": 3}, "continuous"),
         ({"gaps": 1}, "gaps can be 0"),
@@ -435,9 +554,10 @@ def test_limits_that_leave_nothing_are_refused():
 
 def test_a_thousand_panels_reach_every_value_of_every_quirk_quickly():
     reached, seconds = set(), []
+    limits = Limits(outcomes=("continuous", "continuous", "count", "binary"))
     for k in range(1000):
         started = time.perf_counter()
-        panel = make_panel(seeded_spec(k))
+        panel = make_panel(seeded_spec(k, limits))
         seconds.append(time.perf_counter() - started)
         reached |= {(name, value) for name, value in panel.spec.changes().items() if name != "seed"}
         assert panel.frame.nrows >= 1
@@ -509,6 +629,21 @@ PLANTED = {
         8,
     ),
 }
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_property_shrinks_to_a_few_rows(name):
+    planted, rows = PLANTED[name]
+    calls = Counter()
+
+    def counted(panel):
+        calls[name] += 1
+        return planted(panel)
+
+    found = find(panels(), counted, settings=settings(max_examples=3000, database=None, derandomize=True))
+    assert found.frame.nrows <= rows <= 12, found
+    assert len(found.spec.changes()) <= 6, found
+    assert calls[name] < 3000
 
 
 def test_specifications_shrink_to_the_plainest():

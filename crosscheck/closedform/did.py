@@ -95,7 +95,10 @@ def _effect(
     earlier, later = (start, time) if start < time else (time, start)
     used = treated | compared
     if not (compared & (data.time == time)).any() or not (compared & (data.time == start)).any():
-        raise DataError(f"ATT({group:g},{time:g}) has no comparison units", hint="try control_group = notyettreated")
+        raise DataError(
+            f"ATT({group:g},{time:g}) has no comparison units",
+            hint="control_group = notyettreated has more; units that lack a period are left out of a balanced panel",
+        )
     out = np.zeros(sample.n_units, dtype=np.longdouble)
     if sample.balanced:
         first, second = used & (data.time == earlier), used & (data.time == later)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from crosscheck.simulate.panel import Panel, make_panel
     from crosscheck.simulate.panel_spec import PanelSpec
     from crosscheck.simulate.space import Limits, seeded_spec
-    from crosscheck.simulate.strategies import panels, specs
+    from crosscheck.simulate.strategies import panels, specs, written_panels
 
-__all__ = ["Limits", "Panel", "PanelSpec", "Truth", "make_panel", "panels", "seeded_spec", "specs"]
+__all__ = ["Limits", "Panel", "PanelSpec", "Truth", "make_panel", "panels", "seeded_spec", "specs", "written_panels"]
 
 _HOMES = {
     "Limits": "space",
@@ -28,6 +28,7 @@ _HOMES = {
     "panels": "strategies",
     "seeded_spec": "space",
     "specs": "strategies",
+    "written_panels": "strategies",
 }
 
 

@@ -25,6 +25,7 @@ def weights(spec: PanelSpec, unit: Codes, units: int) -> Floats:
         drawn = rng.uniform(0.5, 2.0, units)[unit]
     else:
         drawn = np.ones(n)
+    drawn *= 10.0**spec.weight_scale
     rows = stream(spec, Stream.ZERO).permutation(n)
     drawn[rows[: spec.zero_weights]] = 0.0
     drawn[rows[spec.zero_weights : spec.zero_weights + spec.missing_weights]] = np.nan
@@ -63,4 +64,8 @@ def take_values(spec: PanelSpec, values: dict[str, Floats], codes: dict[str, Cod
             rows = rng.choice(n, count, replace=False)
             codes[column][rows] = -1
             lacking[rows] = True
+    if spec.missing_time:
+        rows = stream(spec, Stream.TIME).choice(n, spec.missing_time, replace=False)
+        codes["period"][rows] = -1
+        lacking[rows] = True
     return lacking

@@ -69,15 +69,23 @@ class Truth:
             raise DataError(f"the panel has no regressor {column!r}", allowed=", ".join(known))
         return known[column]
 
+    @property
+    def end(self) -> float:
+        """Where nobody is untreated to the end: the period in which the last cohort, the comparison, is treated."""
+        last = max((e.time for e in self.att), default=0)
+        untreated = any(size and (g == NEVER or g > last) for g, size in self.cohorts)
+        return math.inf if untreated else max((g for g, size in self.cohorts if size), default=math.inf)
+
     def identified(self) -> tuple[GroupTimeEffect, ...]:
         """Return the effects that comparisons with untreated units identify.
 
         Cohorts treated from the first period never do. Where nobody is untreated to the end, the last cohort is the
-        comparison, and the periods in which it is treated are lost.
+        comparison, and the periods in which it is treated are lost. Units seen once (``singletons``) compare nothing.
         """
+        if not self.att:
+            return ()
         first, last = min(e.time for e in self.att), max(e.time for e in self.att)
-        untreated = any(size and (g == NEVER or g > last) for g, size in self.cohorts)
-        end = math.inf if untreated else max((g for g, size in self.cohorts if size), default=math.inf)
+        end = self.end
         return tuple(e for e in self.att if first < e.group <= last and e.group < end and e.time < end)
 
     def aggregate(self, kind: Aggregation, shares: Mapping[int, float] | None = None) -> dict[str, float]:

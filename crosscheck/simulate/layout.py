@@ -15,6 +15,7 @@ NEVER = -1
 LARGEST_EXACT = 2**53
 CALLED = {
     "non_ascii": ("北京", "Île", "Ñuñoa", "Øst", "ß", "Ωmega", "Łódź", "🙂"),
+    "digits": (*(str(LARGEST_EXACT + k) for k in range(1, 9)), "007", "7", "0.10", "0.1", "1e3", "1000"),
     "na_like": ("NA", "NaN", "nan", "null", "None", "N/A", "<NA>", "NULL", "01", "1", "1.0", "-"),
     "logical": ("T", "F", "TRUE", "FALSE", "true", "false", "y", "n", "yes", "no", "on", "off"),
 }
@@ -87,8 +88,8 @@ def labels(style: str, count: int, prefix: str) -> list[str]:
 
 def regressor_names(naming: Naming, count: int) -> list[str]:
     """Return the names of the regressors."""
-    if naming == "logical":
-        return labels("logical", count, "x")
+    if naming in ("logical", "na_like"):
+        return labels(naming, count, "x")
     prefix = {"plain": "x", "non_ascii": "变量é", "spaced": "my x "}[naming]
     return [f"{prefix}{k + 1}" for k in range(count)]
 
@@ -113,7 +114,7 @@ def whole_numbers(name: str, values: NDArray[np.float64] | Codes) -> Column:
 
 def unit_column(ids: Ids, codes: Codes, units: int, unused: int) -> Column:
     """Return the identifiers of the units; a code of -1 is a missing one."""
-    if ids in ("string", "non_ascii", "na_like", "logical"):
+    if ids in ("string", "digits", "non_ascii", "na_like", "logical"):
         return category("unit", codes, labels(ids, units, "u"), unused)
     if ids == "float":
         return Column("unit", "float", np.where(codes < 0, np.nan, (codes + 1) * 0.1))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from crosscheck.errors import DataError
 from crosscheck.frame import Column, Frame
 from crosscheck.simulate.defects import clusters, take_values, weights
 from crosscheck.simulate.effects import GroupTimeEffect, Truth, effect_of
@@ -89,13 +90,17 @@ class Panel:
         return WeightsSpec(column="weight", type="frequency" if self.spec.weights == "frequency" else "analytic")
 
     def sizes(self, *, weighted: bool = False) -> Mapping[int, float]:
-        """Return how many units of each cohort have an outcome in every period, or their weights in the first."""
-        whole = ~self.frame["y"].missing & ~self.frame["unit"].missing
+        """Return how many units of each cohort have an outcome in every period, or their weights in the first.
+
+        Periods in which nobody is left to compare with do not count.
+        """
+        whole = ~self.frame["y"].missing & ~self.frame["unit"].missing & ~self.frame["time"].missing
         whole &= ~self.frame["weight"].missing if weighted else True
         unit = self.frame["unit"].codes()[0]
         time = self.frame["time"].as_float()
+        whole &= time < self.truth.end
         cells = np.unique(np.stack([unit[whole], time[whole].astype(np.int64)]), axis=1)
-        complete = np.flatnonzero(np.bincount(cells[0], minlength=1) == self.spec.periods)
+        complete = np.flatnonzero(np.bincount(cells[0], minlength=1) == np.unique(cells[1]).size)
         first = whole & (time == self.spec.first_period) & np.isin(unit, complete)
         weight = self.frame["weight"].as_float() if weighted else np.ones(self.frame.nrows)
         cohort = self.frame["cohort"].as_float().astype(np.int64)
@@ -123,17 +128,24 @@ class Panel:
         return f"make_panel({self.spec!r})"
 
 
-def make_panel(spec: PanelSpec) -> Panel:
+def make_panel(spec: PanelSpec, shocks: Floats | None = None) -> Panel:
     """Simulate a panel.
 
     Parameters
     ----------
     spec : PanelSpec
+    shocks : ndarray, shape (units + singletons, periods), optional
+        Errors in place of those that would be drawn.
 
     Returns
     -------
     Panel
         The same for the same specification, on every machine.
+
+    Raises
+    ------
+    DataError
+        Where the shocks do not fit the panel.
     """
     cells = kept_cells(spec, stream(spec, Stream.ROWS))
     unit, period = np.nonzero(cells)
@@ -143,7 +155,7 @@ def make_panel(spec: PanelSpec) -> Panel:
     effects = _cohort_effects(spec, starts)
     made = regressors(spec, unit, period, units)
     index = _fixed_effects(spec, units)[unit, period] + effects[start, period] + made.contribution
-    codes = {"unit": unit.copy(), "period": period}
+    codes = {"unit": unit.copy(), "period": period.copy()}
     if spec.nested:
         codes["region"] = unit % spec.nested
     if spec.crossed:
@@ -156,12 +168,16 @@ def make_panel(spec: PanelSpec) -> Panel:
         codes["grade"] = scattered(min(2, n), n, stream(spec, Stream.GRADE))
     if spec.clusters:
         codes["cluster"] = clusters(spec, unit, units)
-    noise = errors(spec.errors, stream(spec, Stream.ERRORS), units, spec.periods)[unit, period]
+    if shocks is None:
+        shocks = errors(spec.errors, stream(spec, Stream.ERRORS), units, spec.periods)
+    elif shocks.shape != (units, spec.periods) or spec.errors == "none":
+        raise DataError(f"shocks have the shape {shocks.shape}", allowed=f"({units}, {spec.periods}), and some errors")
+    noise = shocks[unit, period]
     if spec.errors != "none":
         noise = noise + made.endogenous
     times = spec.first_period + spec.step * np.arange(spec.periods)
     values = {
-        "y": _outcome(spec, index, noise),
+        "y": np.where(unit < spec.separated, 0.0, _outcome(spec, index, noise)),
         "treated": np.where((start != NEVER) & (period >= start), 1.0, 0.0),
         "cohort": np.where(start != NEVER, spec.first_period + spec.step * start, 0).astype(np.float64),
         **made.columns,
@@ -270,7 +286,9 @@ def _frame(
         whole.add(regressor_names(spec.naming, 1)[0])
     if spec.weights == "frequency":
         whole.add("weight")
-    made = [unit_column(spec.ids, codes["unit"], units, spec.unused), whole_numbers("time", times[codes["period"]])]
+    known = codes["period"] >= 0
+    time = times[codes["period"]] if known.all() else np.where(known, times[codes["period"]], np.nan)
+    made = [unit_column(spec.ids, codes["unit"], units, spec.unused), whole_numbers("time", time)]
     for name, column in values.items():
         made.append(whole_numbers(name, column) if name in whole else Column(name, "float", column))
     levels = {
@@ -280,7 +298,9 @@ def _frame(
         "grade": ["high", "low"],
     }
     made += [category(name, codes[name], called, spec.unused) for name, called in levels.items() if name in codes]
-    if spec.clusters:
+    if spec.clusters and spec.cluster_ids == "string":
+        made.append(category("cluster", codes["cluster"], labels("", spec.clusters, "c"), spec.unused))
+    elif spec.clusters:
         made.append(whole_numbers("cluster", np.where(codes["cluster"] < 0, np.nan, codes["cluster"] + 1.0)))
     return Frame(tuple(made), codes["unit"].size)
 

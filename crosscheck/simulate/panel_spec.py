@@ -16,9 +16,10 @@ from crosscheck.spec import Model
 Effect = Literal["constant", "dynamic", "cohort", "both", "zero"]
 Errors = Literal["iid", "hetero", "serial", "unit_root", "cross_section", "none"]
 Outcome = Literal["continuous", "count", "binary"]
-Ids = Literal["string", "integer", "float", "huge", "non_ascii", "na_like", "logical"]
-Naming = Literal["plain", "logical", "non_ascii", "spaced"]
+Ids = Literal["string", "integer", "float", "huge", "digits", "non_ascii", "na_like", "logical"]
+Naming = Literal["plain", "logical", "na_like", "non_ascii", "spaced"]
 ClusterShape = Literal["equal", "unequal", "crossing"]
+ClusterIds = Literal["integer", "string"]
 Weights = Literal["none", "ones", "analytic", "frequency", "sampling"]
 Order = Literal["sorted", "reversed", "by_time", "shuffled"]
 Index = Literal["range", "offset", "reversed", "repeated", "text"]
@@ -73,18 +74,25 @@ class PanelSpec(Model):
     clusters, cluster_shape : int, str
         Levels of ``cluster`` (0: none): ``equal`` and ``unequal`` (half of the units in the first) are nested in
         units, ``crossing`` is not.
+    cluster_ids : str
+        ``integer`` or ``string``.
     weights : str
         ``ones``; ``analytic``: positive numbers; ``frequency``: 1 to 4; ``sampling``: positive, constant in a unit.
+    weight_scale : int
+        The power of ten that analytic and sampling weights are multiplied by.
     zero_weights : int
         Rows whose weight is zero.
+    separated : int
+        Units whose counts, or binary outcomes, are all zero.
     holes, gaps, attrition : int
         Rows of whole units taken away at random; units that lack one inner period; units that leave for good.
     singletons, duplicates : int
         Further units seen once, never treated; complete rows that occur once more.
-    missing_y, missing_x, missing_weights, missing_unit, missing_sector, missing_cluster : int
+    missing_y, missing_x, missing_weights, missing_unit, missing_time, missing_sector, missing_cluster : int
         Rows without a value there (``missing_x``: in ``x1``).
     ids, naming : str
-        How units, and how regressors, are called.
+        How units, and how regressors, are called. ``huge``: whole numbers next to 2^53; ``digits``: text of digits
+        that differs beyond what a double holds.
     first_period, step : int
         The first period and the distance between two.
     order, index : str
@@ -119,8 +127,11 @@ class PanelSpec(Model):
     unused: Annotated[int, Field(ge=0, le=100)] = 0
     clusters: Count = 0
     cluster_shape: ClusterShape = "equal"
+    cluster_ids: ClusterIds = "integer"
     weights: Weights = "none"
+    weight_scale: Annotated[int, Field(ge=-12, le=12)] = 0
     zero_weights: Count = 0
+    separated: Count = 0
     holes: Count = 0
     gaps: Count = 0
     attrition: Count = 0
@@ -130,6 +141,7 @@ class PanelSpec(Model):
     missing_x: Count = 0
     missing_weights: Count = 0
     missing_unit: Count = 0
+    missing_time: Count = 0
     missing_sector: Count = 0
     missing_cluster: Count = 0
     ids: Ids = "integer"
@@ -158,7 +170,10 @@ class PanelSpec(Model):
             (self.collinear or self.near or self.integer_x or self.scale, self.regressors, "regressors"),
             (self.x_offset or self.missing_x or self.naming != "plain", self.regressors, "regressors"),
             (self.zero_weights or self.missing_weights, self.weights != "none", "weights"),
+            (self.weight_scale, self.weights in ("analytic", "sampling"), "analytic or sampling weights"),
+            (self.separated, self.outcome != "continuous", 'outcome = "count" or "binary"'),
             (self.missing_cluster or self.cluster_shape != "equal", self.clusters, "clusters"),
+            (self.cluster_ids != "integer", self.clusters, "clusters"),
             (self.missing_sector, self.crossed, "crossed"),
             (self.y_offset or self.integer_y, self.outcome == "continuous", 'outcome = "continuous"'),
         ):
@@ -204,6 +219,7 @@ class PanelSpec(Model):
             "attrition": self.units - self.gaps if self.periods > 1 else 0,
             "holes": max(whole * self.periods - int(self.gaps + self.attrition + self.singletons == 0), 0),
             "nested": self.units,
+            "separated": self.units,
             "clusters": rows if self.cluster_shape == "crossing" else self.units,
             "cohorts": max(min(self.periods - 1, self.units - self.never_treated - self.always - self.later), 0),
             **dict.fromkeys(ROW_COUNTS, rows),
@@ -220,5 +236,13 @@ class PanelSpec(Model):
         return f"PanelSpec({', '.join(f'{name}={value!r}' for name, value in self.changes().items())})"
 
 
-MISSING = ("missing_y", "missing_x", "missing_weights", "missing_unit", "missing_sector", "missing_cluster")
+MISSING = (
+    "missing_y",
+    "missing_x",
+    "missing_weights",
+    "missing_unit",
+    "missing_time",
+    "missing_sector",
+    "missing_cluster",
+)
 ROW_COUNTS = ("crossed", "zero_weights", *MISSING)

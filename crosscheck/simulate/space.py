@@ -39,8 +39,11 @@ QUIRKS: dict[str, tuple[Any, ...]] = {
     "unused": (1, 2),
     "clusters": (2, 3, 5, 8, 10_000),
     "cluster_shape": ("unequal", "crossing"),
+    "cluster_ids": ("string",),
     "weights": ("ones", "analytic", "frequency", "sampling"),
+    "weight_scale": (3, -3, 6),
     "zero_weights": (1, 2, 4),
+    "separated": (1, 2),
     "holes": (1, 2, 4),
     "gaps": (1, 2),
     "attrition": (1, 2),
@@ -49,11 +52,12 @@ QUIRKS: dict[str, tuple[Any, ...]] = {
     "missing_x": (1, 2),
     "missing_weights": (1, 2),
     "missing_unit": (1, 2),
+    "missing_time": (1, 2),
     "missing_sector": (1, 2),
     "missing_cluster": (1, 2),
     "duplicates": (1, 2),
-    "ids": ("string", "float", "huge", "non_ascii", "na_like", "logical"),
-    "naming": ("logical", "non_ascii", "spaced"),
+    "ids": ("string", "float", "huge", "digits", "non_ascii", "na_like", "logical"),
+    "naming": ("logical", "na_like", "non_ascii", "spaced"),
     "first_period": (2012, 100_000, 2**33),
     "step": (2, 5),
     "order": ("reversed", "by_time", "shuffled"),
@@ -63,8 +67,8 @@ QUIRKS: dict[str, tuple[Any, ...]] = {
 
 _NEEDS: dict[str, tuple[str, Any]] = {
     **dict.fromkeys(("scale", "x_offset", "collinear", "near", "integer_x", "missing_x", "naming"), ("regressors", 1)),
-    **dict.fromkeys(("zero_weights", "missing_weights"), ("weights", "analytic")),
-    **dict.fromkeys(("cluster_shape", "missing_cluster"), ("clusters", 2)),
+    **dict.fromkeys(("weight_scale", "zero_weights", "missing_weights"), ("weights", "analytic")),
+    **dict.fromkeys(("cluster_shape", "cluster_ids", "missing_cluster"), ("clusters", 2)),
     "missing_sector": ("crossed", 2),
 }
 _CLIPPED = (
@@ -72,6 +76,7 @@ _CLIPPED = (
     "attrition",
     "holes",
     "nested",
+    "separated",
     "clusters",
     "cohorts",
     "crossed",
@@ -161,6 +166,10 @@ def settled(drawn: dict[str, Any]) -> PanelSpec:
     if fields.get("outcome", "continuous") != "continuous":
         fields.pop("y_offset", None)
         fields.pop("integer_y", None)
+    else:
+        fields.pop("separated", None)
+    if fields.get("weights", "analytic") not in ("analytic", "sampling"):
+        fields.pop("weight_scale", None)
     if fields.get("integer_x"):
         fields["scale"] = abs(fields.get("scale", 0))
     bare = PanelSpec.model_construct(**fields)

@@ -15,7 +15,7 @@ class Stream(IntEnum):
     ROWS, EFFECTS, ERRORS, REGRESSORS, NEAR, INVARIANT, INSTRUMENTS, OUTCOME, SECTOR, CLUSTER, GRADE, WEIGHTS = range(
         12
     )
-    ZERO, Y, X, UNIT, DUPLICATES, ORDER = range(12, 18)
+    ZERO, Y, X, UNIT, DUPLICATES, ORDER, TIME = range(12, 19)
 
 
 def stream(spec: PanelSpec, part: Stream) -> np.random.Generator:
