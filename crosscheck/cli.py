@@ -199,7 +199,46 @@ def explain(
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["report", "study", "request", "result"]))
+@click.argument("study", type=click.Path(path_type=Path))
+@click.argument("table", required=False)
+@click.argument("column", required=False)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the finding.  [default: findings/<its name>]")
+@click.option("--transport", type=TRANSPORTS, default="auto", show_default=True, help="How R is reached.")
+@click.option("--timeout", type=SECONDS, default=120.0, show_default=True, help="Seconds for one fit.")
+@click.option("--max-calls", type=click.IntRange(1, 100_000), default=1500, show_default=True, help="Panels to try.")
+@click.option("--max-seconds", type=SECONDS, default=300.0, show_default=True, help="Seconds for shrinking.")
+@_format_option
+def shrink(
+    study: Path,
+    table: str | None,
+    column: str | None,
+    out: Path | None,
+    transport: Transport,
+    timeout: float,
+    max_calls: int,
+    max_seconds: float,
+    format_: str,
+) -> int:
+    """Reduce a study's worst difference (or that of one column) to a few rows that can be shown to others."""
+    from crosscheck.shrinking import ShrinkRequest, shrink_study
+
+    return shrink_study(
+        ShrinkRequest(
+            study=study,
+            table=table,
+            column=column,
+            out=out,
+            transport=transport,
+            timeout=timeout,
+            max_calls=max_calls,
+            max_seconds=max_seconds,
+            format=format_,
+        )
+    )
+
+
+@cli.command()
+@click.argument("name", type=click.Choice(["report", "study", "request", "result", "finding"]))
 def schema(name: str) -> int:
     """Print the JSON Schema of a file or message."""
     from crosscheck.schemas import schema_text

@@ -21,6 +21,7 @@ from crosscheck.resolve import resolve_tables
 from crosscheck.store import require_writable
 from crosscheck.study_file import ID, MAX_ID, StudyFile
 from crosscheck.syntax import check_name, listing, quote
+from crosscheck.toml_text import key, string
 
 PUBLISHED_HEADER = "table,column,term,quantity,printed\n"
 MISSING_MARKS = ("NA", ".", "N/A", "NULL")
@@ -80,15 +81,6 @@ def _readable(file: DataFile, name: str, kind: str) -> bool:
     return True
 
 
-def _toml_string(text: str) -> str:
-    out = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in out) + '"'
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml_string(name)
-
-
 def study_toml(
     study: str,
     data_name: str,
@@ -102,19 +94,19 @@ def study_toml(
     missing = {c.name: ("", *c.missing) for c in columns if c.missing}
     lines = [
         "schema = 1",
-        f"study = {_toml_string(study)}",
-        f"title = {_toml_string('Title of the paper')}",
+        f"study = {string(study)}",
+        f"title = {string('Title of the paper')}",
         "",
         "[data]",
-        f"path = {_toml_string(data_name)}",
-        *([f"unit = {_toml_string(unit)}"] if unit else []),
-        *([f"time = {_toml_string(time)}"] if time else []),
+        f"path = {string(data_name)}",
+        *([f"unit = {string(unit)}"] if unit else []),
+        *([f"time = {string(time)}"] if time else []),
         *(["", "[data.missing]          # texts that mean missing, by column"] if missing else []),
-        *(f"{_key(n)} = [{', '.join(map(_toml_string, texts))}]" for n, texts in missing.items()),
+        *(f"{key(n)} = [{', '.join(map(string, texts))}]" for n, texts in missing.items()),
         "",
         "# Please check: a code such as 01 or a year used as a label is a category, not a number.",
         "[data.kinds]            # category | integer | float | boolean | date",
-        *(f"{_key(c.name)} = {_toml_string(c.kind)}" for c in columns),
+        *(f"{key(c.name)} = {string(c.kind)}" for c in columns),
         "",
         "[defaults]",
         'candidates = ["pyfixest", "linearmodels", "statsmodels", "oracle"]',
@@ -127,8 +119,8 @@ def study_toml(
         "[[table.column]]",
         'id = "1"',
         'estimator = "feols"',
-        f"formula = {_toml_string(formula or _first_formula(columns, unit, time))}",
-        f'vcov = {{ type = "CRV1", cluster = [{_toml_string(cluster)}] }}' if cluster else 'vcov = { type = "HC1" }',
+        f"formula = {string(formula or _first_formula(columns, unit, time))}",
+        f'vcov = {{ type = "CRV1", cluster = [{string(cluster)}] }}' if cluster else 'vcov = { type = "HC1" }',
         "",
     ]
     return "\n".join(lines)

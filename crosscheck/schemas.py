@@ -19,7 +19,7 @@ SHORTHANDS: dict[tuple[str, str], dict[str, Any]] = {
 
 
 def schema_text(name: str) -> str:
-    """Return the JSON Schema (draft 2020-12) of ``report``, ``study``, ``request`` or ``result`` as text.
+    """Return the JSON Schema (draft 2020-12) of ``report``, ``study``, ``request``, ``result`` or ``finding`` as text.
 
     Raises
     ------
@@ -30,11 +30,17 @@ def schema_text(name: str) -> str:
         return resources.files("crosscheck.report").joinpath("schema.json").read_text("utf-8").rstrip("\n")
     from pydantic import TypeAdapter
 
+    from crosscheck.findings.model import Finding
     from crosscheck.results import EstimationResult
     from crosscheck.spec import FitRequest
     from crosscheck.study_file import StudyFile
 
-    models = {"study": StudyFile, "request": FitRequest, "result": EstimationResult}
+    models: dict[str, type[Any]] = {
+        "study": StudyFile,
+        "request": FitRequest,
+        "result": EstimationResult,
+        "finding": Finding,
+    }
     body = TypeAdapter(models[name]).json_schema()
     if name == "study":
         body = _with_shorthands(body)
