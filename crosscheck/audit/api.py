@@ -67,14 +67,31 @@ class AuditReport:
 
     def sentence(self) -> str:
         """The report in one sentence."""
-        counts, total = self.counts(), len(self.checks)
+        by = {c: [f for f in self.findings if f.category == c] for c in CATEGORIES}
         wrong = len(self.inconsistent)
-        head = f"{wrong} inconsistenc{'y' if wrong == 1 else 'ies'}" if wrong else "No inconsistency"
+        counts = [
+            _count(len(by["arithmetic"]), "error of arithmetic", "errors of arithmetic"),
+            _count(len(by["design"]), "design mismatch", "design mismatches"),
+            _count(len(by["claim"]), "claim that the numbers do not support", "claims that the numbers do not support"),
+            _count(len(by["undisclosed"]), "undisclosed choice", "undisclosed choices"),
+        ]
+        certain = f" ({_count(wrong, 'contradiction', 'contradictions')} among them)" if self.findings else ""
+        tested, total = len(self.coverage.tested), len(self.paper.tokens)
         return (
-            f"{head} and {len(self.findings) - wrong} revealed choices or unsupported claims in {total} checks of "
-            f"{len(self.paper.tokens)} printed numbers ({counts['consistent']} consistent, "
-            f"{counts['cannot_tell']} undecided; {len(self.coverage.tested)} numbers tested)."
+            f"{', '.join(counts[:-1])} and {counts[-1]}{certain}, from {len(self.checks)} checks of {total} printed "
+            f"numbers, {'all' if tested == total else tested} of them tested."
+        ).capitalize()
+
+    def main_points(self, most: int = 8, each: int = 3) -> tuple[Check, ...]:
+        """The gravest findings, a few of each category: what to read when there is time for one screen."""
+        ranked = sorted(
+            self.findings, key=lambda c: (c.verdict != "inconsistent", -SEVERITIES.index(c.severity), -c.rank)
         )
+        taken: list[Check] = []
+        for check in ranked:
+            if len(taken) < most and sum(t.category == check.category for t in taken) < each:
+                taken.append(check)
+        return tuple(sorted(taken, key=lambda c: (CATEGORIES.index(c.category), c.verdict != "inconsistent", -c.rank)))
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain data."""
@@ -126,6 +143,10 @@ class AuditReport:
                 lines += [f"  {c.verdict:<12} {c.statement}\n  {'':<12} {c.formula}" for c in mine]
                 lines.append("")
         return "\n".join(lines)
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return f"{n or 'no'} {one if n == 1 else many}"
 
 
 def _plain(check: Check) -> dict[str, Any]:

@@ -11,15 +11,18 @@ import pandas as pd
 from crosscheck.audit.checks import CATEGORIES, Check
 from crosscheck.audit.facts import Claims, Facts, read_toml
 from crosscheck.audit.families import (
+    composition,
     constant,
     descriptives,
     design,
     dynamics,
     fit,
+    matched,
     mediation,
     prose,
     setype,
     stars,
+    subgroups,
     variance,
 )
 from crosscheck.audit.paper import Paper, build
@@ -34,9 +37,10 @@ FAMILY_FUNCTIONS: tuple[Family, ...] = (
     stars.stars, stars.law_discrimination, stars.printed_tests, constant.bivariate, constant.through_means,
     constant.dummy_constant, constant.cell_means, variance.twfe_se, variance.common_vif, variance.se_ratio,
     variance.vif_floor, variance.winsorised, variance.residual_spread, mediation.coefficients, mediation.hidden_digits,
-    mediation.added_se, mediation.indirect_effects, design.no_difference_in_differences, design.classification,
-    design.matching, dynamics.event_study, dynamics.placebo, design.inflation, prose.subgroup_differences,
-    prose.logs_and_shares, prose.claims,
+    mediation.added_se, mediation.indirect_effects, mediation.untested_paths, design.no_difference_in_differences,
+    design.classification, design.turned_signs, design.inflation, design.effect_size, matched.matching, matched.called,
+    dynamics.event_study, dynamics.timing, dynamics.placebo, composition.composition, composition.heads,
+    composition.logs_and_shares, subgroups.subgroup_differences, prose.claims,
 )  # fmt: skip
 
 
@@ -69,7 +73,7 @@ def from_frame(frame: pd.DataFrame, facts: Facts, claims: Claims | None = None) 
 def run_families(paper: Paper) -> tuple[Check, ...]:
     """Make every check but the joint one, and decide what assumes classical SEs."""
     checks = tuple(check for family in FAMILY_FUNCTIONS for check in family(paper))
-    return setype.resolve(paper, checks)
+    return prose.judged(paper, setype.resolve(paper, checks))
 
 
 def order(checks: tuple[Check, ...]) -> tuple[Check, ...]:

@@ -65,12 +65,20 @@ class Panel(_Model):
         return self.last - self.first + 1
 
 
+class Approval(_Model):
+    """When units became treated in the world: how many, in which period, and which share of that period was left."""
+
+    units: Annotated[int, Field(ge=1)]
+    period: int
+    share: Annotated[float, Field(ge=0, le=1)]
+
+
 class Treatment(_Model):
     """A treatment that is switched on at one of ``starts`` and stays on.
 
     ``treated`` is the number of treated units, where the paper says it; ``world`` what is known from outside the
-    paper (with ``world_source``), used only in findings that are marked as conditional on it; ``note`` a sentence to
-    show beside the number of treated units.
+    paper (with ``world_source``), used only in findings that are marked as conditional on it; ``approved`` the dates
+    that the paper itself gives for the treatment, earliest first.
     """
 
     term: str
@@ -78,14 +86,15 @@ class Treatment(_Model):
     treated: int | None = None
     world: int | None = None
     world_source: str = ""
-    note: str = ""
+    approved: tuple[Approval, ...] = ()
 
 
 class Sample(_Model):
     """Rows that columns are estimated on.
 
     ``rows`` names the sample whose rows it shares when its values were transformed (winsorised); ``within`` the sample
-    that it is a part of; ``group`` a partition that samples with the same word make together.
+    that it is a part of; ``group`` a partition that samples with the same word make together; ``called`` what the paper
+    calls it, where that says that rows were removed.
     """
 
     id: str
@@ -99,6 +108,7 @@ class Sample(_Model):
     kind: Literal["plain", "matched", "winsorised", "trimmed"] = "plain"
     method: Literal["nearest", "kernel", "other"] = "other"
     matching_terms: tuple[str, ...] = ()
+    called: str = ""
 
 
 class Column(_Model):
@@ -170,6 +180,32 @@ class Partition(_Model):
     treated: dict[str, int] = Field(default_factory=dict)
 
 
+class Component(_Model):
+    """One indicator of a composite index: its name and measure in a few words, and its printed direction."""
+
+    name: str
+    measure: str
+    direction: Literal["+", "-", ""] = ""
+
+
+class Index(_Model):
+    """A composite outcome: its indicators, and sets of them whose measures add up to one by definition."""
+
+    outcome: str
+    source: str = ""
+    component: tuple[Component, ...]
+    sum_to_one: tuple[tuple[str, ...], ...] = ()
+
+
+class Definition(_Model):
+    """How the paper measures a regressor; ``per`` where it is a count per that many heads of ``of``."""
+
+    term: str
+    measure: str
+    per: Annotated[float, Field(gt=0)] | None = None
+    of: str = "people"
+
+
 class Facts(_Model):
     """All that is declared about one paper."""
 
@@ -185,6 +221,8 @@ class Facts(_Model):
     event_study: tuple[EventStudy, ...] = ()
     placebo: tuple[Placebo, ...] = ()
     partition: tuple[Partition, ...] = ()
+    index: tuple[Index, ...] = ()
+    definition: tuple[Definition, ...] = ()
 
     @model_validator(mode="after")
     def _names_exist(self) -> Facts:
@@ -200,12 +238,17 @@ class Facts(_Model):
                     raise ValueError(f"sample {sample.id!r} names sample {other!r}, which no [[sample]] has")
         if len({(c.table, c.id) for c in self.column}) != len(self.column):
             raise ValueError("two [[column]] entries have the same table and id")
+        for index in self.index:
+            names = {c.name for c in index.component}
+            for name in (n for group in index.sum_to_one for n in group):
+                if name not in names:
+                    raise ValueError(f"sum_to_one names {name!r}, which no [[index.component]] has")
         return self
 
 
 ClaimKind = Literal[
     "value", "sign", "significant", "insignificant", "order", "difference", "indirect", "panel", "legend", "context",
-    "design", "ratio",
+    "ratio", "combinations", "judged",
 ]  # fmt: skip
 
 
@@ -215,8 +258,9 @@ class Claim(_Model):
     ``value`` (``quoted`` against one token), ``sign`` (``direction``), ``significant`` (``level``: at least),
     ``insignificant``, ``order`` (``tokens`` from largest to smallest), ``difference`` (as order, and the estimates must
     differ significantly), ``indirect`` (``tokens``: effect on the mediator, effect of the mediator), ``panel``
-    (``product`` of integers equals the token), ``ratio`` (``word`` such as slightly, between two tokens), ``design``
-    (``expects`` compared with a declared or inferred number), ``context`` (nothing to test; ``why`` says so).
+    (``product`` of integers equals the token), ``ratio`` (``word`` such as slightly, between two tokens),
+    ``combinations`` (the columns of ``tokens`` show every combination of the declared controls and effects), ``judged``
+    (other checks decide it: ``by`` lists their ids), ``context`` (nothing to test; ``why`` says so).
     """
 
     id: str
@@ -229,8 +273,16 @@ class Claim(_Model):
     level: Level | None = None
     product: tuple[int, ...] = ()
     word: str | None = None
-    needs: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
     why: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Claim:
+        if (self.kind == "judged") != bool(self.by):
+            raise ValueError("a claim of kind 'judged' lists the checks that decide it in by, and no other kind does")
+        if self.kind == "context" and not self.why:
+            raise ValueError("a claim of kind 'context' says in why that nothing printed decides it")
+        return self
 
 
 class Claims(_Model):
@@ -278,6 +330,7 @@ def parse(data: dict[str, Any], model: type[M], where: str) -> M:
 
 def _all_keys() -> tuple[str, ...]:
     models: tuple[type[_Model], ...] = (
-        Facts, Legend, Panel, Treatment, Sample, Column, Descriptives, EventStudy, Placebo, Partition, Claim,
+        Facts, Legend, Panel, Treatment, Approval, Sample, Column, Descriptives, EventStudy, Placebo, Partition, Index,
+        Component, Definition, Claim,
     )  # fmt: skip
     return tuple(name for model in models for name in model.model_fields)

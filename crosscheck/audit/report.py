@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,32 @@ if TYPE_CHECKING:
     from crosscheck.audit.api import AuditReport
 
 MARKS = {"inconsistent": "\u2717", "reveals": "\u25c6", "consistent": "\u2713", "cannot_tell": "\u00b7"}
+SHORT_TITLES = {"arithmetic": "arithmetic", "design": "design", "claim": "claim", "undisclosed": "undisclosed"}
 STATISTICS = ("r2", "adj_r2", "r2_within", "nobs")
 LABELS = {
     "r2": "R\u00b2", "adj_r2": "Adj. R\u00b2", "r2_within": "Within R\u00b2", "nobs": "N", "mean": "Mean",
     "std_dev": "SD", "min": "Min", "max": "Max", "statistic": "t", "p_value": "p",
 }  # fmt: skip
+
+
+FIRST = re.compile(r"(?<=[^.\s]{3})[.;] ")
+SPECIAL = re.compile(r"([\\`*_\[\]<>#|~])")
+
+
+def in_short(statement: str) -> str:
+    """The first clause of a statement."""
+    quoted = statement.startswith('"')
+    return statement if quoted else FIRST.split(statement, maxsplit=1)[0].rstrip(".") + "."
+
+
+def escaped(text: str) -> str:
+    """Text as Markdown shows it literally."""
+    return SPECIAL.sub(r"\\\1", text.replace("&", "&amp;").replace("\n", " "))
+
+
+def code(text: str) -> str:
+    """Text inside a Markdown code span."""
+    return text.replace("`", "'").replace("\n", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +146,9 @@ def render(report: AuditReport, template: str) -> str:
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     env.filters["heading"] = heading
-    env.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
+    env.filters["short"] = in_short
+    env.filters["md"] = escaped
+    env.filters["code"] = code
     tokens = list(report.paper.tokens.values())
     by_id: dict[str, Check] = {c.id: c for c in report.checks}
     return env.get_template(template).render(
@@ -133,6 +157,7 @@ def render(report: AuditReport, template: str) -> str:
         layouts=layouts(report),
         marks=MARKS,
         categories=[(c, CATEGORY_TITLES[c], [f for f in report.findings if f.category == c]) for c in CATEGORIES],
+        titles=SHORT_TITLES,
         families=FAMILIES,
         tokens=tokens,
         anchors={t.id: f"t{i}" for i, t in enumerate(tokens)},

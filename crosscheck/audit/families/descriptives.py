@@ -192,11 +192,16 @@ def _near(value: float, box: Interval) -> bool:
     return box.lo * (1 - 1e-14) <= value <= box.hi * (1 + 1e-14)
 
 
+def _zero_or_one(token: Token) -> bool:
+    return 0.0 in token.interval or 1.0 in token.interval
+
+
 def bounds(paper: Paper) -> tuple[Check, ...]:
     """Ask whether mean, SD, minimum and maximum can belong to one set of numbers (family 8).
 
     Bhatia and Davis (2000): ``var <= (max - mean)(mean - min) n/(n-1)``; Samuelson (1968); the floor that the two
-    extremes themselves put under the SD; order. No false positives, none of them assumes anything.
+    extremes themselves put under the SD; order; zero and one as the only values of a binary variable. No false
+    positives, none of them assumes anything.
     """
     out: list[Check] = []
     for name in _variables(paper):
@@ -213,6 +218,9 @@ def bounds(paper: Paper) -> tuple[Check, ...]:
         problems = []
         if low.lo > mean.hi or mean.lo > high.hi:
             problems.append("the mean is outside the range")
+        if paper.facts.descriptives is not None and name in paper.facts.descriptives.binary:
+            ends = [stats[q] for q in ("min", "max")]
+            problems += [f"a binary variable is never {t.printed}" for t in ends if not _zero_or_one(t)]
         if sd.lo > top.hi:
             problems.append("the SD is larger than the range allows")
         if ex_hi.lo > reach.hi or ex_lo.lo > reach.hi:
@@ -297,15 +305,14 @@ def treated_share(paper: Paper) -> tuple[Check, ...]:
         if treatment.world is not None and treatment.world != total:
             words += (
                 f" The policy covers {treatment.world} ({treatment.world_source}), so "
-                f"{treatment.world - total} of them must have been left out of the sample."
+                f"{treatment.world - total} of them is outside the sample, or in it and counted as untreated."
             )
-        words += f" {treatment.note}" if treatment.note else ""
     return (
         Check(
             id="9:treated", family=9, kind="exact identity", tokens=(mean.id,),
             verdict=verdict,  # type: ignore[arg-type]
             formula=f"{text}; post periods {posts}", interval=mean.interval * float(n), statement=words,
             category="arithmetic" if verdict == "inconsistent" else "undisclosed", strength="proof",
-            severity={"reveals": "cosmetic", "inconsistent": "structural"}.get(verdict, "none"), rank=9,
+            severity={"reveals": "decision", "inconsistent": "structural"}.get(verdict, "none"), rank=9,
         ),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What do counts prove about how the study was done? (Families 24, 25, 31, 40.)"""
+"""What do counts and signs prove about how the study was done? (Families 19, 24, 31, 40.)"""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from itertools import combinations
 
 from crosscheck.audit.checks import Check
 from crosscheck.audit.facts import Partition
-from crosscheck.audit.families.fit import feasible_k
-from crosscheck.audit.families.stars import t_range
+from crosscheck.audit.families.stars import printed_stars, t_range
 from crosscheck.audit.formulas import ar1_inflation
-from crosscheck.audit.interval import Interval, show
+from crosscheck.audit.interval import show
 from crosscheck.audit.paper import Paper, treated_total
 
 
@@ -116,14 +115,13 @@ def _treated_per_group(
         counts[short[0]] -= lost
     single = [name for name in deficits if counts.get(name) == 1]
     dropped = sum(counts.get(name, 0) for name in left_out[0])
-    words = "If the treated units are those of the public list, they are " + ", ".join(
-        f"{counts[name]} {name}" for name in scheme.groups if name in counts
-    )
-    words += f", and {dropped} treated unit(s) stand in no subsample."
+    listed = ", ".join(f"{counts[name]} {name}" for name in scheme.groups if name in counts)
+    words = f"If every unit of the public list that is in the sample counts as treated, the treated are {listed}, and "
+    words += f"{dropped} of them in no subsample."
     if single:
-        words += (
-            f" The {single[0]} estimate then rests on a single treated unit: no SE can be told from it, and "
-            "its insignificance says nothing about the region."
+        words = (
+            f"The {single[0]} estimate seems to rest on a single treated unit, from which no SE can be told, so "
+            f"that its insignificance says nothing about the region. {words}"
         )
     return [
         Check(
@@ -135,42 +133,65 @@ def _treated_per_group(
     ]  # fmt: skip
 
 
-def matching(paper: Paper) -> tuple[Check, ...]:
-    """Ask what a matched sample's N says about neighbours and trimming (family 25).
+def turned_signs(paper: Paper) -> tuple[Check, ...]:
+    """Ask which controls change sign or significance when effects are added (family 19).
 
-    With k neighbours, at most ``(1 + k)`` rows per treated row remain. Assumes matching of treated rows to control
-    rows. False positives: medium where treated rows were trimmed too, which only raises k.
+    Compares columns that differ in nothing but fixed effects. A reading of stars and signs, not a test. No false
+    positives; the text may have good reasons.
     """
-    panel, treated = paper.facts.panel, treated_total(paper)
-    if panel is None or treated is None or len(paper.cohorts) != 1:
-        return ()
-    rows = sum(g * p for g, p in paper.cohorts[0])
-    out = []
+    out: list[Check] = []
+    treatment = paper.facts.treatment
+    for small in paper.columns:
+        for large in paper.columns:
+            if not paper.nested(small, large) or set(small.facts.terms) != set(large.facts.terms):
+                continue
+            turned, tokens, shown = [], [], []
+            for term in small.facts.terms:
+                a, b = small.get(term, "estimate"), large.get(term, "estimate")
+                one, two = printed_stars(paper, small, term), printed_stars(paper, large, term)
+                if a is None or b is None or one is None or two is None or (treatment and term == treatment.term):
+                    continue
+                flips = a.printed.startswith("-") != b.printed.startswith("-")
+                if flips or bool(one) != bool(two):
+                    turned.append(term)
+                    tokens += [a.id, b.id]
+                    shown.append(f"{term} {a.printed}{'*' * one} -> {b.printed}{'*' * two}")
+            out.append(
+                Check(
+                    id=f"19:{small.key}<{large.key}:signs", family=19, kind="heuristic", tokens=tuple(tokens),
+                    verdict="reveals" if turned else "consistent", formula="; ".join(shown) or "none",
+                    statement=(
+                        f"{', '.join(turned)} change sign or significance from {small.name} to {large.name}: what the "
+                        "controls say depends on the effects, which the text does not discuss."
+                        if turned
+                        else f"Controls keep sign and significance from {small.name} to {large.name}."
+                    ),
+                    category="undisclosed", strength="proof", severity="cosmetic" if turned else "none", rank=1.5,
+                )
+            )  # fmt: skip
+    return tuple(out)
+
+
+def effect_size(paper: Paper) -> tuple[Check, ...]:
+    """Ask how large an effect is beside the outcome's mean and spread (family 31).
+
+    ``b/mean`` and ``b/SD`` over the printed boxes. A number for the reader, never a finding.
+    """
+    treatment, out = paper.facts.treatment, []
     for column in paper.columns:
-        sample = paper.sample(column.facts.sample)
-        nobs = column.get("", "nobs")
-        if sample.kind != "matched" or nobs is None or column.nobs is None or sample.within is None:
+        b = column.get(treatment.term, "estimate") if treatment else None
+        mean, sd = (paper.describe(column.facts.outcome, q, column.facts.sample) for q in ("mean", "std_dev"))
+        if b is None or mean is None or sd is None or not column.facts.fixed_effects or mean.interval.mig == 0.0:
             continue
-        if not paper.is_full(sample.within):
-            continue
-        full = panel.units * panel.periods
-        least = max(1, -(-column.nobs // rows) - 1)
-        ks = feasible_k(column)
-        words = f"{column.name} keeps {column.nobs} of {full} rows, at most {rows} of them treated"
-        if sample.method == "nearest" and least > 1:
-            words += f": more than 1:{least - 1} matching leaves, so {least} or more neighbours were used"
-        words += f"; the {full - column.nobs} dropped rows unbalance the panel, and neither "
-        words += {"nearest": "the number of neighbours, the caliper", "kernel": "the kernel, its bandwidth"}.get(
-            sample.method, "how rows were chosen"
-        )
-        words += " nor the weights are stated."
-        verdict = "inconsistent" if column.nobs > full else "reveals"
+        share, spread = b.interval / mean.interval, b.interval / sd.interval
         out.append(
             Check(
-                id=f"25:{column.key}", family=25, kind="bound", tokens=(nobs.id,), verdict=verdict,  # type: ignore[arg-type]
-                formula=f"{column.nobs} <= (1 + k) x {rows}: k >= {least}; K {list(ks)}",
-                interval=Interval(float(least), float("inf")), statement=words, category="undisclosed",
-                severity="structural" if verdict == "inconsistent" else "cosmetic", rank=3,
+                id=f"31:{column.key}:size", family=31, kind="heuristic", tokens=(b.id, mean.id, sd.id), interval=share,
+                verdict="cannot_tell", formula=f"{b.printed}/{mean.printed} = {show(share, 3)}; "
+                f"{b.printed}/{sd.printed} = {show(spread, 3)}",
+                statement=f"{b.place} is {share.mid:.1%} of the mean of {column.facts.outcome} and {spread.mid:.2f} of "
+                "its SD.",
+                category="claim", severity="none",
             )
         )  # fmt: skip
     return tuple(out)

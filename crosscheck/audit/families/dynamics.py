@@ -9,8 +9,10 @@ from crosscheck.audit.facts import EventStudy, Placebo
 from crosscheck.audit.families.stars import critical
 from crosscheck.audit.families.variance import s2_of
 from crosscheck.audit.formulas import hypergeometric_none, ssd_block
-from crosscheck.audit.interval import Interval
+from crosscheck.audit.interval import Interval, show
 from crosscheck.audit.paper import Paper, treated_total
+
+BLIND = 0.5
 
 
 def event_study(paper: Paper) -> tuple[Check, ...]:
@@ -48,8 +50,29 @@ def event_study(paper: Paper) -> tuple[Check, ...]:
             )
         )  # fmt: skip
         if ok:
+            out += _reference(paper, study, index, fits[0], reference)
             out += _event_claims(paper, study, index, fits[0])
     return tuple(out)
+
+
+def _reference(paper: Paper, study: EventStudy, index: int, start: int, reference: int) -> list[Check]:
+    """Say what an omitted period other than the last one before treatment does to the picture."""
+    usual = reference == start - 1
+    return [
+        Check(
+            id=f"27:{index}:reference", family=27, kind="exact identity", tokens=(), interval=None,
+            verdict="consistent" if usual else "reveals", category="design", strength="proof",
+            formula=f"treated from {start}: omitted {reference}, the last period before treatment is {start - 1}",
+            statement=(
+                f"The omitted period {reference} is the last one before treatment."
+                if usual
+                else f"The event study omits {reference}, {start - reference} periods before treatment, instead of "
+                f"{start - 1}: its post-treatment coefficients contain whatever drift there was from {reference} to "
+                f"{start - 1}, and the equation does not say that the lead of {reference} is left out."
+            ),
+            severity="none" if usual else "cosmetic", rank=3,
+        )
+    ]  # fmt: skip
 
 
 def _event_claims(paper: Paper, study: EventStudy, index: int, start: int) -> list[Check]:
@@ -66,7 +89,22 @@ def _event_claims(paper: Paper, study: EventStudy, index: int, start: int) -> li
     need = critical(study.post_level, column.nobs - column.k, 2) * noise
     post, pre = panel.last - start + 1, start - panel.first
     room = b.interval.hi - need
+    blind = Interval(need, need) / abs(b.interval)
     return [
+        Check(
+            id=f"27:{index}:power", family=27, kind="heuristic", tokens=(b.id, *(t.id for t in s2[1])), interval=blind,
+            verdict="reveals" if blind.lo > BLIND else "consistent",
+            formula=f"SE of one year {noise:.4g} x {need / noise:.3f} = {need:.4g}; against {b.printed}: "
+            f"{show(blind, 3)}",
+            statement=(
+                f"Parallel trends are tested with little power: a gap before treatment of up to {need:.4f}, "
+                f"{blind.mid:.0%} of the estimated effect, would still pass at {study.post_level:.0%}; coefficients "
+                "that are not significant do not show that there is no trend (approximate; controls left out)."
+                if blind.lo > BLIND
+                else "A gap before treatment much smaller than the estimated effect would have been seen."
+            ),
+            category="claim", strength="suggestive", severity="decision" if blind.lo > BLIND else "none", rank=4.5,
+        ),
         Check(
             id=f"27:{index}:level", family=27, kind="heuristic", tokens=(b.id, *(t.id for t in s2[1])),
             verdict="reveals" if room < 0.25 * b.interval.hi and study.rising else "cannot_tell",
@@ -162,4 +200,47 @@ def _tail(
         formula=f"{level} x {test.draws} = {expected:.0f}; SE x {scale:.3f}, z = {z:.3g}: {above:.3g} exceed",
         statement=words, category="claim", interval=Interval(above, above), strength="suggestive",
         severity="decision" if few else "none", rank=2,
+    )  # fmt: skip
+
+
+def timing(paper: Paper) -> tuple[Check, ...]:
+    """Ask what the mean of the treatment says about units approved late in a period (family 9).
+
+    With ``a`` units approved early and the rest late in the same period, treatment from the next period on for the
+    late ones would give another number of treated rows. Counting; assumes the declared dates and a balanced panel. No
+    false positives where the two counts differ.
+    """
+    treatment, panel, treated = paper.facts.treatment, paper.facts.panel, treated_total(paper)
+    desc = paper.facts.descriptives
+    if treatment is None or panel is None or treated is None or desc is None or len(paper.cohorts) != 1:
+        return ()
+    late = [a for a in treatment.approved if a.share < 0.5 and panel.first < a.period <= panel.last]
+    mean = paper.describe(treatment.term, "mean", desc.sample)
+    if not late or mean is None or len(treatment.starts) != 1:
+        return ()
+    early = sum(a.units for a in treatment.approved) - sum(a.units for a in late)
+    least = treated - early
+    if least <= 0:
+        return ()
+    n = panel.units * panel.periods
+    post = panel.last - treatment.starts[0] + 1
+    rows = treated * post
+    other = rows - least
+    share = late[0].share
+    excluded = not (other - 0.5 < mean.interval.mid * n < other + 0.5)
+    words = (
+        f"At least {least} of the {treated} treated units were approved late in {late[0].period} "
+        f"({share:.0%} of that period was left), yet count as treated in the whole of it: counted from the next period "
+        f"on, the mean of {treatment.term} would be {other / n:.4f}, not {mean.printed}. The first treated year is "
+        "mostly untreated time, and an effect in it comes before the policy could have worked."
+    )
+    return (
+        Check(
+            id="9:timing", family=9, kind="exact identity", tokens=(mean.id,),
+            interval=Interval(float(rows), float(rows)), category="design", strength="proof",
+            verdict="reveals" if excluded else "cannot_tell",
+            formula=f"{treated} x {post} = {rows} of {n} rows; {early} x {post} + {least} x {post - 1} = {other}: "
+            f"{other / n:.4f}",
+            statement=words, severity="decision" if excluded else "none", rank=8,
+        ),
     )  # fmt: skip

@@ -261,7 +261,7 @@ def subsamples(paper: Paper) -> tuple[Check, ...]:
                     verdict=verdict,  # type: ignore[arg-type]
                     formula=formula, interval=Interval(float(total), float(total)), statement=words,
                     category="arithmetic" if verdict == "inconsistent" else "undisclosed", strength="proof",
-                    severity={"consistent": "none", "reveals": "cosmetic"}.get(verdict, "structural"), rank=8,
+                    severity={"consistent": "none", "reveals": "decision"}.get(verdict, "structural"), rank=8,
                 )
             )  # fmt: skip
     return tuple(out)

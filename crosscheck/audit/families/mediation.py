@@ -269,3 +269,44 @@ def indirect_effects(paper: Paper) -> tuple[Check, ...]:
             )
         )  # fmt: skip
     return tuple(out)
+
+
+def untested_paths(paper: Paper) -> tuple[Check, ...]:
+    """Ask whether indirect effects were tested, and whether their shares can be added (family 30).
+
+    Sums ``theta phi/total`` over mediators that enter one at a time. Reads which quantities are printed. No false
+    positives where claims of mechanisms are declared.
+    """
+    treatment, claims = paper.facts.treatment, [c for c in paper.claims.claim if c.kind == "indirect"]
+    found = [m for m in paper.mediations() if treatment and m.path.get(treatment.term, "estimate")]
+    if treatment is None or not found or not claims:
+        return ()
+    total, tokens, parts = Interval(0.0, 0.0), [], []
+    for m in found:
+        box, used = phi_box(m)
+        theta, whole = m.path.get(treatment.term, "estimate"), m.total.get(treatment.term, "estimate")
+        if box.empty or theta is None or whole is None:
+            continue
+        share = theta.interval * box / whole.interval
+        total = total + share
+        parts.append(f"{m.mediator} {share.mid:.0%}")
+        tokens += [theta.id, whole.id, *(t.id for t in used)]
+    if not parts:
+        return ()
+    alone = len(found) > 1 and all(m.mediator not in o.direct.facts.terms for m in found for o in found if o is not m)
+    words = (
+        f"No printed number tests an indirect effect: the text concludes from two significant coefficients each "
+        f"({len(found)} mechanisms), without a Sobel or bootstrap test."
+    )
+    if alone:
+        words += (
+            f" Mediators enter one at a time, so their shares ({', '.join(parts)}; together {total.mid:.0%} of the "
+            "total effect) overlap and cannot be added."
+        )
+    return (
+        Check(
+            id="30:untested", family=30, kind="text", tokens=tuple(dict.fromkeys(tokens)), verdict="reveals",
+            formula=" + ".join(parts) + f" = {show(total, 3)}", interval=total, statement=words,
+            category="undisclosed", strength="suggestive", severity="cosmetic", rank=5,
+        ),
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Do sentences say what the tables print? (Families 29, 32, 33.)"""
+"""Do sentences say what the tables print? (Family 32.)"""
 
 from __future__ import annotations
 
@@ -6,91 +6,16 @@ from decimal import Decimal
 from itertools import pairwise
 from math import prod
 
-from crosscheck.audit.checks import Category, Check, Kind, Verdict
+from crosscheck.audit.checks import VERDICTS, Category, Check, Kind, Verdict
 from crosscheck.audit.facts import Claim
 from crosscheck.audit.families.stars import critical, laws, p_value, printed_stars, t_range
 from crosscheck.audit.formulas import difference_z
 from crosscheck.audit.interval import INF, Interval, down, show, up
 from crosscheck.audit.paper import Paper
 from crosscheck.audit.tokens import Token, clean, digits, token_id
+from crosscheck.errors import nearest
 
 SLIGHT = 0.1
-
-
-def subgroup_differences(paper: Paper) -> tuple[Check, ...]:
-    """Ask whether effects of disjoint subsamples differ (family 29).
-
-    ``z = (b1 - b2)/sqrt(se1**2 + se2**2)`` over the printed boxes. Assumes disjoint, independent rows, as declared.
-    """
-    treatment = paper.facts.treatment
-    if treatment is None:
-        return ()
-    parts = [c for c in paper.columns if paper.sample(c.facts.sample).group and c.get(treatment.term, "estimate")]
-    out = []
-    for i, a in enumerate(parts):
-        for b in parts[i + 1 :]:
-            if paper.sample(a.facts.sample).group != paper.sample(b.facts.sample).group:
-                continue
-            tokens = [c.get(treatment.term, q) for c in (a, b) for q in ("estimate", "std_error")]
-            if any(t is None for t in tokens):
-                continue
-            b1, s1, b2, s2 = (t for t in tokens if t is not None)
-            z = abs(difference_z(b1.interval, b2.interval, s1.interval, s2.interval))
-            out.append(
-                Check(
-                    id=f"29:{a.key}~{b.key}", family=29, kind="inference law", verdict="cannot_tell",
-                    tokens=(b1.id, s1.id, b2.id, s2.id), interval=z,
-                    formula=f"({b1.printed} - {b2.printed})/sqrt({s1.printed}^2 + {s2.printed}^2): |z| {show(z, 3)}, "
-                    f"p in [{p_value(z.hi, INF):.2g}, {p_value(z.lo, INF):.2g}]",
-                    statement=f"{treatment.term} in {a.name} and {b.name}: "
-                    + ("different at 5%." if z.lo > 1.96 else "not significantly different at 10%." if z.hi < 1.645
-                       else "may differ."),
-                    category="claim", severity="none",
-                )
-            )  # fmt: skip
-    return tuple(out)
-
-
-def logs_and_shares(paper: Paper) -> tuple[Check, ...]:
-    """Ask whether ranges fit what the variables are said to be (family 33).
-
-    A variable declared positive has a positive minimum unless rounding hides it; a logarithm's range, exponentiated,
-    is reported with its units to be judged. False positives: medium, hence never ``inconsistent`` for logarithms.
-    """
-    facts = paper.facts.descriptives
-    if facts is None:
-        return ()
-    out = []
-    for name in facts.logs:
-        low, high = (paper.describe(name, q, facts.sample) for q in ("min", "max"))
-        if low is None or high is None:
-            continue
-        import math
-
-        span = Interval(math.exp(low.interval.lo), math.exp(high.interval.hi))
-        out.append(
-            Check(
-                id=f"33:{name}", family=33, kind="heuristic", tokens=(low.id, high.id), verdict="cannot_tell",
-                formula=f"exp([{low.printed}, {high.printed}]) = {show(span, 3)}", interval=span,
-                statement=f"{name} stands for {span.lo:.3g} to {span.hi:.3g} of the unit that was logged.",
-                category="undisclosed", severity="none",
-            )
-        )  # fmt: skip
-    for name in facts.positive:
-        low = paper.describe(name, "min", facts.sample)
-        if low is None:
-            continue
-        bad = low.interval.hi <= 0.0
-        out.append(
-            Check(
-                id=f"33:{name}:positive", family=33, kind="bound", tokens=(low.id,), interval=low.interval,
-                verdict="inconsistent" if bad else "consistent", formula=f"min {low.printed} > 0",
-                statement=f"{name} is said to be positive, but its minimum is {low.printed}." if bad
-                else f"The minimum of {name} can be positive.",
-                strength="proof", severity="printed" if bad else "none",
-            )
-        )  # fmt: skip
-    return tuple(out)
 
 
 def claims(paper: Paper) -> tuple[Check, ...]:
@@ -102,7 +27,7 @@ def claims(paper: Paper) -> tuple[Check, ...]:
     judge = {
         "value": _value, "sign": _sign, "significant": _significant, "insignificant": _insignificant,
         "order": _order, "difference": _difference, "indirect": _indirect, "panel": _panel, "ratio": _ratio,
-        "legend": _legend, "design": _context, "context": _context,
+        "legend": _legend, "context": _context, "judged": _context, "combinations": _combinations,
     }  # fmt: skip
     return tuple(
         judge[claim.kind](paper, claim, [paper.tokens[t] for t in claim.tokens]) for claim in paper.claims.claim
@@ -217,14 +142,40 @@ def _insignificant(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
         if stars:
             bad.append(f"{token.place} has {legend.mark(stars)}")
     words = f"{'; '.join(bad)}." if bad else "no star is printed."
+    formula = ", ".join(shown)
+    if not bad:
+        wide = [found for token in tokens for found in (_undecided(paper, token),) if found]
+        if wide:
+            words = " ".join(text for text, _, _ in wide)
+            return _check(
+                claim, "reveals", "; ".join([formula, *(f for _, f, _ in wide)]), words, kind="bound", rank=6,
+                tokens=tuple(dict.fromkeys([*used, *(t for _, _, more in wide for t in more)])),
+            )  # fmt: skip
     return _check(
-        claim,
-        "inconsistent" if bad else "consistent",
-        ", ".join(shown),
-        words,
-        tokens=tuple(dict.fromkeys(used)),
-        rank=9,
+        claim, "inconsistent" if bad else "consistent", formula, words, tokens=tuple(dict.fromkeys(used)), rank=9
     )
+
+
+def _undecided(paper: Paper, token: Token) -> tuple[str, str, tuple[str, ...]] | None:
+    """Whether an insignificant subgroup estimate's 95% interval holds a significant estimate of another subgroup."""
+    column = next((c for c in paper.columns if (c.facts.table, c.facts.id) == (token.table, token.column)), None)
+    se = paper.tokens.get(token_id(token.table, token.column, token.term, "std_error"))
+    if column is None or se is None or not paper.sample(column.facts.sample).group:
+        return None
+    cut = critical(0.05, laws(paper, column)[0].df, 2)
+    lo, hi = token.interval.hi - cut * se.interval.lo, token.interval.lo + cut * se.interval.lo
+    for other in paper.columns:
+        same = paper.sample(other.facts.sample).group == paper.sample(column.facts.sample).group
+        rival = other.get(token.term, "estimate")
+        if other is column or not same or rival is None or not printed_stars(paper, other, token.term):
+            continue
+        if lo <= rival.interval.lo and rival.interval.hi <= hi:
+            words = (
+                f"no star is printed, but its 95% interval [{lo:.4f}, {hi:.4f}] holds the significant {rival.printed} "
+                f"of {other.name} as well as zero: not significant is not absent."
+            )
+            return words, f"{token.printed} +- {cut:.3f} x {se.printed}", (rival.id,)
+    return None
 
 
 def _order(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
@@ -293,7 +244,7 @@ def _ratio(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
     if change.mig > SLIGHT:
         return _check(
             claim, "reveals", formula, f"it is {abs(change).mid:.0%} away from {two.place} ({one.printed} against "
-            f"{two.printed}), which is not {claim.word or 'slightly'}.", kind="heuristic", interval=change, rank=3,
+            f"{two.printed}), which is not {claim.word or 'slightly'}.", interval=change, rank=4.2,
         )  # fmt: skip
     return _check(claim, "consistent", formula, f"the difference is {abs(change).mid:.0%}.", interval=change)
 
@@ -306,6 +257,51 @@ def _legend(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
     )
 
 
+def _combinations(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
+    """Count the combinations of controls and effects that the columns of the tokens show."""
+    columns = [c for c in paper.columns for t in tokens if (c.facts.table, c.facts.id) == (t.table, t.column)]
+    effects = sorted({e for c in columns for e in c.facts.fixed_effects})
+    shown = {(len(c.facts.terms) > 1, *(e in c.facts.fixed_effects for e in effects)) for c in columns}
+    every = 2 ** (1 + len(effects))
+    missing = len(shown) < every
+    words = (
+        f"only {len(shown)} of the {every} combinations are shown; {' and '.join(effects)} effects never enter apart."
+        if missing
+        else "every combination is shown."
+    )
+    return _check(
+        claim, "reveals" if missing else "consistent", f"controls, {', '.join(effects)}: {len(shown)} of {every}",
+        words, severity="cosmetic", rank=1,
+    )  # fmt: skip
+
+
 def _context(paper: Paper, claim: Claim, tokens: list[Token]) -> Check:
-    related: list[str] = []
-    return _check(claim, "cannot_tell", " ".join(related), claim.why or "nothing printed decides it.")
+    return _check(claim, "cannot_tell", "", claim.why or "judged by other checks.")
+
+
+def judged(paper: Paper, checks: tuple[Check, ...]) -> tuple[Check, ...]:
+    """Give claims of kind ``judged`` the verdict of the checks that decide them (the gravest; never a second finding).
+
+    A check that could not be made leaves its claim undecided.
+    """
+    by_id = {c.id: c for c in checks}
+    out = dict(by_id)
+    for claim in paper.claims.claim:
+        if claim.kind != "judged":
+            continue
+        mine = f"32:{claim.id}"
+        made = [name for name in claim.by if name in by_id]
+        missing = [name for name in claim.by if name not in by_id]
+        if missing:
+            words = f"check {missing[0]} could not be made"
+            near = nearest(missing[0], by_id)
+            out[mine] = _check(claim, "cannot_tell", "", f"{words} ({near})." if near else f"{words}.")
+            continue
+        grave = min((by_id[name] for name in made), key=lambda c: VERDICTS.index(c.verdict))
+        tokens = tuple(dict.fromkeys(t for name in claim.by for t in by_id[name].tokens))
+        out[mine] = by_id[mine].but(
+            verdict=grave.verdict if grave.verdict != "inconsistent" else "reveals", formula=grave.formula,
+            tokens=tokens, severity="none", interval=grave.interval,
+            statement=f'"{claim.sentence}" ({claim.where}): see {", ".join(claim.by)}. {grave.statement}',
+        )  # fmt: skip
+    return tuple(out[c.id] for c in checks)

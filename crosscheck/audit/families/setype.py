@@ -185,5 +185,6 @@ def _summary(
     return Check(
         id=f"36:{kind}:{min(names)}", family=36, kind="exact identity", tokens=tokens,
         verdict=verdict,  # type: ignore[arg-type]
-        formula=formula, statement=words, category="undisclosed", strength="strong", severity="cosmetic", rank=rank,
+        formula=formula, statement=words, category="undisclosed", strength="strong", rank=rank,
+        severity="decision" if kind == "iid" else "cosmetic",
     )  # fmt: skip
