@@ -8,7 +8,7 @@ from pathlib import Path
 
 from crosscheck import engines
 from crosscheck.data import DataFile
-from crosscheck.errors import StudyError, nearest
+from crosscheck.errors import StudyError, UsageError, nearest
 from crosscheck.frame import Kind
 from crosscheck.study_file import StudyFile
 from crosscheck.syntax import listing
@@ -98,7 +98,7 @@ class Declared:
         Raises
         ------
         StudyError
-            For an unknown or a repeated id.
+            For an unknown or a repeated id, and for what follows ``@`` and is no version.
         """
         known, given = engines.known_ids(), tuple(ids or ())
         for index, engine in enumerate(given):
@@ -106,6 +106,10 @@ class Declared:
             if name not in known:
                 hint = nearest(name, known)
                 raise self.error(f"there is no engine {engine!r}", key, allowed=", ".join(known), hint=hint)
+            try:
+                engines.pin_of(engine)
+            except UsageError as error:
+                raise self.error(error.what, key, allowed=error.allowed, hint=error.hint) from None
             if engine in given[:index]:
                 raise self.error(f"engine {engine!r} is named twice", key)
         return given

@@ -6,12 +6,15 @@ import io
 import platform
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 from crosscheck import __version__, engines
 from crosscheck.bridge import bridge_status, find_r, rpy2_pin
+from crosscheck.bridge.environments import listed
 from crosscheck.canon import dumps
 from crosscheck.plan import Reachability
+from crosscheck.store import cache_dir
 
 State = Literal["live", "recorded", "missing"]
 
@@ -65,6 +68,11 @@ def diagnose() -> tuple[Row, ...]:
         state: State = "live" if info.transport == "live" else "recorded" if info.language == "r" else "missing"
         remedy = "needs R first; recorded references stand in" if info.language == "r" and r is None else info.reason
         rows.append(Row(name=engine_id, version=info.version, state=state, remedy=remedy))
+    for place in listed(cache_dir()):
+        asked = place.requirements[0]
+        remedy = f"made for a version pin; delete {place.folder} to build it again"
+        package, _, version = asked.partition("==") if "==" in asked else (Path(asked).name, "", "wheel")
+        rows.append(Row(name=place.name, version=place.versions.get(package, version), state="live", remedy=remedy))
     return tuple(rows)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -18,12 +19,13 @@ from typing import Any, Literal
 
 from crosscheck import engines
 from crosscheck.bridge import r_packages, r_scripts_dir
+from crosscheck.bridge.environments import Environment, provide
 from crosscheck.canon import sha256
 from crosscheck.errors import EngineMissing, UsageError, nearest
 from crosscheck.frame import Frame
 from crosscheck.results import EstimationResult, failed
 from crosscheck.spec import FitRequest
-from crosscheck.store import Cache, read_reference, reference_path, why_stale
+from crosscheck.store import Cache, cache_dir, read_reference, reference_path, why_stale
 from crosscheck.study import ColumnSpec, Study
 
 Transport = Literal["auto", "live", "recorded"]
@@ -33,7 +35,10 @@ BASE_PYTHON_PACKAGES = ("numpy", "scipy", "pandas", "formulaic")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """How an engine is reached in this run: live here, through recorded references, or not at all (and the remedy)."""
+    """How an engine is reached in this run: live here, through recorded references, or not at all (and the remedy).
+
+    ``python`` is the interpreter of the environment that a version pin names.
+    """
 
     id: str
     language: str
@@ -43,6 +48,7 @@ class EngineInfo:
     reason: str = ""
     environment: tuple[tuple[str, str], ...] = ()
     recorded_on: str = ""
+    python: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the engine's row of a run's header."""
@@ -62,7 +68,8 @@ class EngineInfo:
 class Task:
     """One fit to be had: what, by whom, on what, and where its answer is kept.
 
-    ``answer`` holds a result that needs no fit; ``recorded`` the recorded R result beside a live one.
+    ``answer`` holds a result that needs no fit; ``recorded`` the recorded R result beside a live one; ``python`` the
+    interpreter of the environment of a version pin.
     """
 
     engine: str
@@ -73,6 +80,12 @@ class Task:
     answer: EstimationResult | None = None
     cached: bool = False
     recorded: EstimationResult | None = None
+    python: str | None = None
+
+    @property
+    def lane(self) -> str:
+        """Return which worker answers: the engine's language, or ``python@`` and the interpreter of a version pin."""
+        return f"python@{self.python}" if self.python else engines.get(self.engine).language
 
     @property
     def request(self) -> FitRequest:
@@ -139,8 +152,11 @@ class Reachability:
         """Say how an engine is reached, ignoring recordings."""
         if engine_id not in self._known:
             engine = engines.get(engine_id)
-            look = self._r_info if engine.language == "r" else self._python_info
-            self._known[engine_id] = look(engine)
+            if isinstance(engine, engines.Pinned):
+                self._known[engine_id] = self._pinned_info(engine)
+            else:
+                look = self._r_info if engine.language == "r" else self._python_info
+                self._known[engine_id] = look(engine)
         return self._known[engine_id]
 
     def _python_info(self, engine: engines.Engine) -> EngineInfo:
@@ -159,6 +175,15 @@ class Reachability:
         version = environment[engine.packages[0]] if engine.packages else ""
         return EngineInfo(**base, version=version, environment=tuple(sorted(environment.items())))
 
+    def _pinned_info(self, engine: engines.Pinned) -> EngineInfo:
+        base: dict[str, Any] = {"id": engine.id, "language": "python", "package": engine.packages[0]}
+        try:
+            place: Environment = provide(cache_dir(), engine.requirements, say=_say)
+        except EngineMissing as error:
+            return EngineInfo(**base, transport="missing", reason=f"{error.what}; do: {error.hint}")
+        environment = tuple(sorted(place.environment(engine.packages).items()))
+        return EngineInfo(**base, version=engine.pin.version, environment=environment, python=str(place.python))
+
     def _r_info(self, engine: engines.Engine) -> EngineInfo:
         base: dict[str, Any] = {"id": engine.id, "language": "r", "package": engine.packages[0]}
         if self.transport == "recorded":
@@ -171,6 +196,11 @@ class Reachability:
                 return EngineInfo(**base, transport="missing", reason=reason)
         environment = {name: self.r[name] for name in ("R", *engine.packages)}
         return EngineInfo(**base, version=self.r[engine.packages[0]], environment=tuple(sorted(environment.items())))
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"crosscheck: {text}\n")
+    sys.stderr.flush()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,6 +306,7 @@ def _task(
             data_hash=data_hash,
             cache_key=key,
             answer=answer.with_(version=answer.version or info.version) if answer else None,
+            python=info.python,
             **more,
         )
 

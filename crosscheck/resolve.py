@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from crosscheck import engines
 from crosscheck.declared import Declared
-from crosscheck.errors import FormulaError, nearest
+from crosscheck.errors import FormulaError, UsageError, nearest
 from crosscheck.options import DEFAULT_ENGINES, WITHOUT_FORMULA
 from crosscheck.request import build_request
 from crosscheck.spec import Estimator, FitRequest
@@ -132,6 +132,11 @@ def _engines(declared: Declared, estimator: Estimator, column: ColumnTable, key:
         if named is None:
             named = tuple(e for e in fallback if e in engines.known_ids())
         sides.append(declared.engines(named, f"{key}, {side}"))
+        for pinned in (e for e in sides[-1] if "@" in e):
+            try:
+                engines.get(pinned)
+            except UsageError as error:
+                raise declared.error(error.what, f"{key}, {side}", allowed=error.allowed, hint=error.hint) from None
     return tuple(sides)
 
 

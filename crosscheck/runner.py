@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import crosscheck
-from crosscheck import engines
 from crosscheck.bridge import Worker, live_kind
 from crosscheck.canon import dumps
 from crosscheck.columns import Judged, Settled, settle
@@ -69,19 +68,24 @@ class RunOptions:
 
 @dataclass
 class Workers:
-    """One worker for each language, started when first needed and shared by all studies of a command."""
+    """One worker for each lane (a language, or a version pin's interpreter), shared by all studies of a command."""
 
     memory_limit: int | None = None
     _live: dict[str, Worker] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def of(self, language: str, *, second: bool = False) -> Worker:
-        """Return the worker of a language; the ``second`` one is another process under another hash seed."""
-        key = f"{language}#2" if second else language
+    def of(self, lane: str, *, second: bool = False) -> Worker:
+        """Return the worker of a lane; the ``second`` one is another process under another hash seed."""
+        key = f"{lane}#2" if second else lane
         with self._lock:
             if key not in self._live:
-                kind = "python" if language == "python" else live_kind()
-                self._live[key] = Worker(kind, memory_limit=self.memory_limit, hash_seed=int(second))
+                language, _, python = lane.partition("@")
+                self._live[key] = Worker(
+                    "python" if language == "python" else live_kind(),
+                    memory_limit=self.memory_limit,
+                    hash_seed=int(second),
+                    python=python or None,
+                )
             return self._live[key]
 
     def close(self) -> None:
@@ -115,22 +119,22 @@ def side_by_side(tasks: Sequence[Task]) -> list[Task]:
 def fit_all(
     tasks: Sequence[Task], workers: Workers, cache: Cache, timeout: float
 ) -> Iterator[tuple[Task, EstimationResult]]:
-    """Fit tasks, each language in a thread of its own, and yield results as they come.
+    """Fit tasks, each worker in a thread of its own, and yield results as they come.
 
     A fit that crashes, hangs or runs out of memory yields a result whose status is ``error``; the others go on.
     """
     lanes: dict[str, list[Task]] = {}
     for task in side_by_side(tasks):
-        lanes.setdefault(engines.get(task.engine).language, []).append(task)
+        lanes.setdefault(task.lane, []).append(task)
     done: queue.SimpleQueue[tuple[Task, EstimationResult] | BaseException | None] = queue.SimpleQueue()
     stop = threading.Event()
 
-    def lane(language: str, items: list[Task]) -> None:
+    def drive(lane: str, items: list[Task]) -> None:
         try:
             for task in items:
                 if stop.is_set():
                     break
-                worker = workers.of(language)
+                worker = workers.of(lane)
                 result = worker.fit(task.engine, task.request, task.frame, timeout=timeout)
                 cache.put(task.cache_key, result)
                 done.put((task, result))
@@ -138,7 +142,7 @@ def fit_all(
             done.put(error)
         done.put(None)
 
-    threads = [threading.Thread(target=lane, args=item, daemon=True) for item in lanes.items()]
+    threads = [threading.Thread(target=drive, args=item, daemon=True) for item in lanes.items()]
     for thread in threads:
         thread.start()
     open_lanes = len(threads)
@@ -282,7 +286,7 @@ def run_study(
         applied: set[int] = set()
 
         def again(task: Task) -> EstimationResult:
-            worker = workers.of(engines.get(task.engine).language, second=True)
+            worker = workers.of(task.lane, second=True)
             return worker.fit(task.engine, task.request, task.frame, timeout=options.timeout)
 
         def settle_columns() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from crosscheck.bridge.discovery import find_r, r_scripts_dir
 from crosscheck.errors import EngineMissing, UsageError
 
+PINNED_WORKER = Path(__file__).with_name("pinned_worker.py")
 GIB = 2**30
 SMALLEST_LIMIT = 4 * GIB
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -48,12 +49,16 @@ def default_memory_limit() -> int:
 def command_of(kind: str, *, python: str | None = None, scripts: Sequence[str] = ()) -> list[str]:
     """Return program and arguments of a worker.
 
+    Another interpreter than this one finds crosscheck by its folder, and all else in its own environment.
+
     Raises
     ------
     EngineMissing
         Where the worker needs R and there is none.
     """
     interpreter = python or sys.executable
+    if kind == "python" and python is not None:
+        return [interpreter, "-P", str(PINNED_WORKER)]
     if kind == "python":
         return [interpreter, "-m", "crosscheck.bridge.py_worker"]
     r = find_r()
@@ -78,8 +83,8 @@ def environment_of(kind: str, *, python: str | None = None) -> dict[str, str]:
         "R_PROFILE_USER": os.devnull,
         "R_ENVIRON_USER": os.devnull,
         "PYTHONHASHSEED": "0",
-        "PYTHONNOUSERSITE": "1" if "PYTHONNOUSERSITE" in os.environ else "",
-        "PYTHONPATH": os.pathsep.join(_search_path(python)),
+        "PYTHONNOUSERSITE": "1" if python is not None or "PYTHONNOUSERSITE" in os.environ else "",
+        "PYTHONPATH": "" if python is not None else os.pathsep.join(_search_path()),
         "MPLBACKEND": "Agg",
     }
     environment |= dict.fromkeys(THREADS, "1")
@@ -93,12 +98,6 @@ def _rpy2_variables() -> Mapping[str, str]:
     return {"R_HOME": r.home} if r is not None and r.home else {}
 
 
-def _search_path(python: str | None) -> list[str]:
-    """Return the folders where a worker looks for modules.
-
-    This interpreter's own for a worker of the same interpreter, so that it finds what the parent finds. Another
-    interpreter finds only crosscheck here: its packages are its own.
-    """
-    if python is not None:
-        return [str(Path(__file__).resolve().parents[2])]
+def _search_path() -> list[str]:
+    """Return this interpreter's own folders of modules, so that a worker of it finds what the parent finds."""
     return [str(Path(entry or os.getcwd()).absolute()) for entry in sys.path if Path(entry or ".").exists()]

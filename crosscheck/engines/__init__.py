@@ -12,9 +12,10 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
 from crosscheck.engines.base import YES, Engine, Support
+from crosscheck.engines.pinned import Pinned, pin_of
 from crosscheck.errors import UsageError, nearest
 
-__all__ = ["YES", "Engine", "Support", "get", "known_ids"]
+__all__ = ["YES", "Engine", "Pinned", "Support", "get", "known_ids", "pin_of"]
 
 GROUP = "crosscheck.engines"
 SOURCES = ("published", "truth")
@@ -61,13 +62,16 @@ def known_ids() -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def get(engine_id: str) -> Engine:
-    """Return the engine of an id; imports the engine's module, not its library.
+    """Return the engine of an id, pinned to a version or not; imports the engine's module, not its library.
 
     Raises
     ------
     UsageError
-        Where no engine has this id, or the module that should hold it cannot be imported.
+        Where no engine has this id, it cannot be pinned, or the module that should hold it cannot be imported.
     """
+    pin = pin_of(engine_id)
+    if pin is not None:
+        return Pinned(get(pin.name), pin)
     target = _plugins().get(engine_id) or _BUILT_IN.get(engine_id)
     if target is None:
         raise UsageError(

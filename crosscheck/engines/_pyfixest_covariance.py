@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosscheck.engines._pyfixest_design import Design
+from crosscheck.engines._pyfixest_versions import small_sample_words
 from crosscheck.engines._shared import Codes, codes_of, lag_of, require_clusters, require_no_gaps, squeezed
 
 if TYPE_CHECKING:
@@ -76,13 +77,13 @@ def covariance_of(request: FitRequest, frame: Frame, design: Design) -> Covarian
 
 def ssc_of(request: FitRequest) -> Any:
     """Return pyfixest's ``ssc()`` for the request; HC2 and HC3 take no factor."""
-    import pyfixest as pf
-
     words = request.ssc
     plain = request.vcov.canonical in NO_FACTOR
-    return pf.ssc(
-        k_adj=words.k_adj and not plain,
-        k_fixef=words.k_fixef,
-        G_adj=words.g_adj and not plain,
-        G_df=words.g_df,
+    return small_sample_words(
+        {
+            "k_adj": words.k_adj and not plain,
+            "k_fixef": words.k_fixef,
+            "G_adj": words.g_adj and not plain,
+            "G_df": words.g_df,
+        }
     )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from crosscheck.spec import FitRequest
 
 _NAME = re.compile(
-    r"C\((?P<factor>k\d+)\)\[(?:T\.)?L(?P<factor_level>\d+)\]"
+    r"C\((?P<factor>k\d+)(?:, contr\.treatment\(base='L\d+'\))?\)\[(?:T\.)?L(?P<factor_level>\d+)\]"
     r"|(?P<bare>k\d+)\[(?:T\.)?L(?P<bare_level>\d+)\]"
     r"|(?P<i>k\d+)::L(?P<i_level>\d+)"
     r"|poly\((?P<poly>n\d+), \d+\)\[(?P<degree>\d+)\]"
@@ -41,9 +41,13 @@ MAX_ORDERED_EFFECTS = 7
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A category under its alias: codes of all rows, the labels of its levels, and the expression it came from."""
+    """A category under its alias: codes of all rows, the labels of its levels, the expression it came from, its role.
+
+    The role is ``bare``, ``factor`` or ``i``; pyfixest before 0.50 names the dummies of ``i()`` like those of ``C()``.
+    """
 
     expr: Expr
+    role: str
     codes: Codes
     labels: tuple[str, ...]
 
@@ -102,7 +106,7 @@ class Design:
         level = match["factor_level"] or match["bare_level"] or match["i_level"]
         category = self._categories[alias]
         label = category.labels[int(level)]
-        return f"{emit_expr(category.expr, ticks=False)}{'::' if kind == 'i_level' else ''}{label}"
+        return f"{emit_expr(category.expr, ticks=False)}{'::' if category.role == 'i' else ''}{label}"
 
     def cell_columns(self) -> list[tuple[str, str]]:
         """Return alias and label of each dummy of ``sunab()``."""
@@ -147,7 +151,7 @@ class _Builder:
         if alias is None:
             alias = self.categories[key] = f"k{len(self.categories)}"
             codes, labels = self.frame[name.name].codes()
-            self.columns[alias] = Category(expr, codes, labels)
+            self.columns[alias] = Category(expr, role, codes, labels)
         return alias
 
     def is_category(self, expr: Expr) -> bool:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from crosscheck.conventions import SmallSample, all_parameters, interval, p_of
 from crosscheck.engines import _pyfixest_code
+from crosscheck.engines import _pyfixest_versions as versions
 from crosscheck.engines._pyfixest_covariance import NO_FACTOR, Covariance, covariance_of, ssc_of
 from crosscheck.engines._pyfixest_design import Design, build
 from crosscheck.engines._shared import (
@@ -116,6 +117,15 @@ class Pyfixest:
             return Support(reach, reason)  # type: ignore[arg-type]
         return _refusal(request, parse(request.formula))
 
+    def supports_at(self, request: FitRequest, version: str) -> Support:
+        """Say whether a version of pyfixest gives exactly what the request asks for."""
+        reason = versions.refusal(version)
+        return Support("notimpl", reason) if reason else self.supports(request)
+
+    def needs(self, version: str) -> tuple[str, ...]:
+        """Return what a version of pyfixest needs and does not say."""
+        return versions.INCOMPLETE.get(version, ())
+
     def fit(self, request: FitRequest, frame: Frame) -> EstimationResult:
         """Estimate with pyfixest.
 
@@ -131,6 +141,9 @@ class Pyfixest:
         if not refusal:
             raise Unsupported(f"{refusal.reason} ({refusal.reach})")
         model, design, recorded = self._model(request, formula, frame)
+        if not formula.intercept and "Intercept" in model._coefnames:
+            version = versions.installed()
+            raise Unsupported(f"pyfixest {version} keeps the intercept that the formula takes out (notyet)")
         return _result(self.id, request, frame, model, design, recorded)
 
     def code(self, request: FitRequest, data_path: str) -> str:
@@ -159,7 +172,9 @@ class Pyfixest:
                 if covariance.clusters:
                     last.model.vcov(covariance.type, data=covariance.frame())
                 else:
-                    last.model.vcov(covariance.type, vcov_kwargs=covariance.kwargs)
+                    last.model.vcov(
+                        covariance.type, **versions.accepted(last.model.vcov, {"vcov_kwargs": covariance.kwargs})
+                    )
             made.conditions = (*last.recorded.conditions, *made.conditions)
             return last.model, last.design, made
         self._last = _Last()
@@ -184,9 +199,7 @@ def _estimate(request: FitRequest, design: Design, covariance: Covariance) -> tu
         "collin_tol": COLLIN_TOL,
         "drop_intercept": False,
         "solver": SOLVER,
-        "demeaner": pf.LsmrDemeaner(
-            fixef_atol=DEMEANER_TOL, fixef_btol=DEMEANER_TOL, fixef_maxiter=DEMEANER_MAXITER, backend="within"
-        ),
+        **versions.demeaning(DEMEANER_TOL, DEMEANER_MAXITER),
         "copy_data": False,
         "store_data": True,
         "lean": False,
@@ -202,6 +215,7 @@ def _estimate(request: FitRequest, design: Design, covariance: Covariance) -> tu
             "weights_type": "fweights" if frequency else "aweights",
         }
     estimate = {"fepois": pf.fepois, "feglm": pf.feglm}.get(request.estimator, pf.feols)
+    options = versions.accepted(estimate, options)
     # pyfixest 0.60 does not hand vcov_kwargs on to the first stage of IV, and fails there
     later = covariance.kwargs is not None and design.instruments
     if later:
@@ -264,7 +278,7 @@ def _result(
         conventions=Conventions(
             vcov=request.vcov.canonical,
             cluster=request.vcov.cluster,
-            k=float(model._df_k),
+            k=float(getattr(model, "_df_k", expected.k)),
             k_fixef=request.ssc.k_fixef,
             ssc_factor=finite(expected.factor),
             n_clusters=tuple(int(np.unique(c).size) for c in covariance.clusters.values()),
@@ -319,9 +333,10 @@ def _check(request: FitRequest, model: Any, design: Design, covariance: Covarian
         request, n=n, n_coef=k, effects=design.effects, clusters=covariance.clusters, periods=covariance.periods
     )
     asked = wanted(request, counts)
-    if float(model._df_k) != asked.k and (request.ssc.k_adj and request.vcov.canonical not in NO_FACTOR):
+    counted = getattr(model, "_df_k", asked.k)  # pyfixest before 0.40 does not tell; its factor is checked below
+    if float(counted) != asked.k and (request.ssc.k_adj and request.vcov.canonical not in NO_FACTOR):
         raise Unsupported(
-            f"pyfixest counts K = {model._df_k} in N - K where fixest's rule k_fixef = {request.ssc.k_fixef!r} counts "
+            f"pyfixest counts K = {counted} in N - K where fixest's rule k_fixef = {request.ssc.k_fixef!r} counts "
             f"{asked.k} (notyet)"
         )
     used = np.abs(np.asarray(model._ssc, dtype=np.float64).reshape(-1))

@@ -1,0 +1,264 @@
+"""Where does an engine of another version live, and how is its environment made, once and whole?
+
+An environment of a pin is a folder below the cache, keyed on what is installed into it and on the interpreter. It is
+built beside its place and moved there when it is complete, under a lock, so that one that was interrupted is never
+used. Only a pin that a user wrote builds one. Wheels only: nothing of a package runs while it is installed.
+
+The companions (numpy, scipy, pandas, formulaic) get the versions that this process has, where the pinned package allows
+them, so that what differs between two versions is the package; where it does not, the newest that it allows.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crosscheck.canon import digest, dumps, sha256
+from crosscheck.errors import EngineMissing
+
+MANIFEST = "crosscheck.json"
+SCHEMA = 1
+BUILD_TIMEOUT = 1200
+WORKER_NEEDS = ("numpy", "scipy", "pandas", "pydantic>=2.7")
+COMPANIONS = ("numpy", "scipy", "pandas", "formulaic", "pydantic")
+REPORTED = ("numpy", "scipy", "pandas", "formulaic")
+UNREACHABLE = ("dns error", "connection", "name resolution", "timed out", "network", "max retries", "offline")
+UNKNOWN_VERSION = ("there is no version of", "no matching distribution", "no versions of", "could not find a version")
+
+_VERSIONS = """
+import importlib.metadata as m, json, platform, sys
+found = {d.metadata["Name"].lower().replace("_", "-"): d.version for d in m.distributions() if d.metadata["Name"]}
+json.dump({"python": platform.python_version(), "platform": platform.platform(), "packages": found}, sys.stdout)
+"""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """One complete environment.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder.
+    folder, python : Path
+        The folder and its interpreter.
+    requirements : tuple of str
+        What was asked for.
+    versions : mapping of str to str
+        Distribution to version, and ``python`` and ``platform``.
+    """
+
+    name: str
+    folder: Path
+    python: Path
+    requirements: tuple[str, ...]
+    versions: Mapping[str, str]
+
+    def environment(self, packages: Sequence[str]) -> dict[str, str]:
+        """Return the versions that decide the numbers of an engine with these packages."""
+        wanted = ("python", "platform", *REPORTED, *(p.lower().replace("_", "-") for p in packages))
+        return {name: self.versions[name] for name in wanted if name in self.versions}
+
+
+def environments_dir(cache: Path) -> Path:
+    """Return the folder of all environments, below the cache's."""
+    return cache / "environments"
+
+
+def folder_name(requirements: Sequence[str]) -> str:
+    """Return the name of an environment's folder: package, version, interpreter, and a hash of all that decides it."""
+    tag = sys.implementation.cache_tag or "python"
+    wheel = requirements[0].endswith(".whl")
+    content = sha256(Path(requirements[0]).read_bytes()) if wheel else ""
+    asked = [Path(requirements[0]).name, *requirements[1:]]
+    key = digest({"schema": SCHEMA, "asked": asked, "wheel": content, "tag": tag, "worker": list(WORKER_NEEDS)})
+    head = "-".join(asked[0].removesuffix(".whl").replace("==", "-").split("-")[:2])
+    return f"{head}-{tag}-{key[:8]}"
+
+
+def find(cache: Path, requirements: Sequence[str]) -> Environment | None:
+    """Return the environment of some requirements where it was built; builds nothing."""
+    return read(environments_dir(cache) / folder_name(requirements))
+
+
+def read(folder: Path) -> Environment | None:
+    """Read an environment; ``None`` where its folder is not complete or its interpreter is gone."""
+    python = folder / "bin" / "python"
+    try:
+        raw: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
+        if raw["schema"] != SCHEMA or not python.exists():
+            return None
+        return Environment(
+            name=folder.name,
+            folder=folder,
+            python=python,
+            requirements=tuple(raw["requirements"]),
+            versions={str(k): str(v) for k, v in raw["versions"].items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def listed(cache: Path) -> tuple[Environment, ...]:
+    """Return all complete environments, by name."""
+    try:
+        folders = sorted(p for p in environments_dir(cache).iterdir() if not p.name.startswith("."))
+    except OSError:
+        return ()
+    return tuple(e for e in map(read, folders) if e is not None)
+
+
+def provide(cache: Path, requirements: Sequence[str], *, say: Say = lambda _: None) -> Environment:
+    """Return the environment of some requirements; build it where there is none.
+
+    Parameters
+    ----------
+    cache : Path
+        The cache's folder.
+    requirements : sequence of str
+        The pinned package first, as ``name==version`` or the path of a wheel, then what else is needed.
+    say : callable
+        Told what is built, since it takes a while.
+
+    Raises
+    ------
+    EngineMissing
+        Where it cannot be built, with the last words of the installer.
+    """
+    found = find(cache, requirements)
+    if found is not None:
+        return found
+    root = environments_dir(cache).absolute()
+    with _alone(root):
+        found = find(cache, requirements)
+        if found is not None:
+            return found
+        for left in root.glob(".building-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        place = root / folder_name(requirements)
+        shutil.rmtree(place, ignore_errors=True)
+        say(f"building an environment with {_shown(requirements)} (once; kept in {place})")
+        building = root / f".building-{os.getpid()}"
+        building.mkdir()
+        try:
+            _install(building, requirements)
+            building.replace(place)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    found = read(place)
+    if found is None:
+        raise EngineMissing(f"the environment of {_shown(requirements)} cannot be read", where=str(place))
+    return found
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Hold the lock of the environments; whoever waits finds what the other has built."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = (root / ".lock").open("w")
+    except OSError as error:
+        raise EngineMissing(
+            f"no environment can be built: {error.strerror or error}",
+            where=str(root),
+            hint="set CROSSCHECK_CACHE to a folder that can be written",
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _install(folder: Path, requirements: Sequence[str]) -> None:
+    """Fill a folder with an environment and its manifest."""
+    uv = _uv()
+    make = [*uv, "venv", "-q", "--python", sys.executable, str(folder), "--allow-existing"] if uv else None
+    _run(make or [sys.executable, "-m", "venv", str(folder)], folder, requirements)
+    python = folder / "bin" / "python"
+    installer = [*uv, "pip", "install", "-q", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
+    if not uv:
+        installer += ["-q", "--disable-pip-version-check", "--no-input", "--retries", "2", "--timeout", "20"]
+    command = [*installer, "--only-binary", ":all:", *requirements, *WORKER_NEEDS]
+    same = folder / "companions.txt"
+    same.write_text("".join(f"{line}\n" for line in _companions(requirements)), "utf-8")
+    try:
+        _run([*command, "-c", str(same)], folder, requirements)
+    except EngineMissing as error:
+        if "cannot be reached" in error.what:
+            raise
+        _run(command, folder, requirements)
+    raw = json.loads(_run([str(python), "-I", "-c", _VERSIONS], folder, requirements))
+    manifest = {
+        "schema": SCHEMA,
+        "requirements": list(requirements),
+        "versions": {**raw["packages"], "python": raw["python"], "platform": raw["platform"]},
+    }
+    (folder / MANIFEST).write_text(dumps(manifest, sort_keys=True, indent=1) + "\n", "utf-8")
+
+
+def _companions(requirements: Sequence[str]) -> list[str]:
+    """Return our versions of the packages under every estimator, but for those that a requirement names itself."""
+    named = {r.partition("=")[0].partition("<")[0].partition(">")[0].lower() for r in requirements}
+    lines = []
+    for name in COMPANIONS:
+        try:
+            if name not in named:
+                lines.append(f"{name}=={importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return lines
+
+
+def _uv() -> list[str]:
+    """Return how uv is called, or an empty list where pip has to do."""
+    found = shutil.which("uv")
+    if found:
+        return [found]
+    return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else []
+
+
+def _run(command: Sequence[str], folder: Path, requirements: Sequence[str]) -> str:
+    """Run one step of a build, away from the configuration of any project, and return what it wrote."""
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k != "VIRTUAL_ENV"}
+    hint = "look at the versions that the package index has for this Python, or install uv and try again"
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BUILD_TIMEOUT,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineMissing(f"{_shown(requirements)} cannot be installed: {error}", hint=hint) from error
+    if done.returncode == 0:
+        return done.stdout
+    words = " ".join((done.stderr or done.stdout).split())
+    python = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
+    if any(mark in words.lower() for mark in UNKNOWN_VERSION):
+        what = f"{_shown(requirements)} cannot be installed for {python}: {words[-400:]}"
+    elif any(mark in words.lower() for mark in UNREACHABLE):
+        what = f"the package index cannot be reached, so {_shown(requirements)} is not installed: {words[-300:]}"
+        hint = "run once with a connection; the environment is kept"
+    else:
+        what = f"{_shown(requirements)} cannot be installed for {python}: {words[-400:]}"
+    raise EngineMissing(what, hint=hint)
+
+
+def _shown(requirements: Sequence[str]) -> str:
+    first = requirements[0]
+    return Path(first).name if first.endswith(".whl") else first.replace("==", " ")
