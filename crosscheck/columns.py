@@ -18,6 +18,7 @@ from crosscheck import engines
 from crosscheck.canon import digest, dumps, plain
 from crosscheck.compare import INFERENCE, Cell, Context, Tolerance, compare, compare_printed, compare_truth
 from crosscheck.explain import explain_column, explain_printed
+from crosscheck.explain.cohorts import explain_single_cohort
 from crosscheck.explain.joint import explain_joint
 from crosscheck.explain.printed_df import explain_printed_df
 from crosscheck.plan import Plan, Task, python_environment, tree_hash
@@ -241,7 +242,11 @@ def column_cells(
     for engine in dict.fromkeys((*candidates, *references)):
         result = by_engine[engine]
         if truths and result.status != "unsupported" and result.transport not in ("missing", "stale"):
-            cells.extend(compare_truth(truths, result, context_of(study, column, "truth", engine)))
+            known = compare_truth(truths, result, context_of(study, column, "truth", engine))
+            cells.extend(
+                _apply(c, explain_single_cohort(c, result, frame, column.request)) if c.verdict == "unexplained" else c
+                for c in known
+            )
         if not printed or result.status == "unsupported" or result.transport in ("missing", "stale"):
             continue
         context = context_of(study, column, "published", engine)

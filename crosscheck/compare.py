@@ -7,20 +7,26 @@ verdict of its own; nothing missing counts as agreeing; a source is never compar
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from crosscheck import blocks
 from crosscheck.canon import plain
 from crosscheck.conventions import critical, lre, p_of, stars_of
 from crosscheck.published import PublishedNumber
-from crosscheck.results import COEF_QUANTITIES, COUNTS, STAT_QUANTITIES, CoefRow, EstimationResult
+from crosscheck.results import COEF_QUANTITIES, COUNTS, STAT_QUANTITIES, Block, CoefRow, EstimationResult
 from crosscheck.truth import KnownTruth
 from crosscheck.verdict import Severity, Verdict, worse
 from crosscheck.wald import DERIVED
 
 if TYPE_CHECKING:
     from crosscheck.explain import Explanation
+
+Real = NDArray[np.float64]
 
 RTOL_ESTIMATE, STOL_ESTIMATE, RTOL_STD_ERROR = 1e-8, 1e-6, 1e-6
 RTOL_OTHER = 1e-8
@@ -157,7 +163,67 @@ def compare(reference: EstimationResult, candidate: EstimationResult, context: C
         cells.append(
             _judge(term, quantity, left.get((term, quantity)), right.get((term, quantity)), None, None, base, context)
         )
+    for name in dict.fromkeys([b.term for b in (*reference.blocks, *candidate.blocks)]):
+        cells.extend(_compare_block(name, reference.block(name), candidate.block(name), base, context))
     return cells
+
+
+def _compare_block(
+    term: str, ref: Block | None, cand: Block | None, base: Mapping[str, Any], context: Context
+) -> Iterator[Cell]:
+    """Yield a cell for each quantity of a block, that of its worst member, and one for members without a number."""
+    both = [b for b in (ref, cand) if b is not None]
+    labels = tuple(dict.fromkeys(label for b in both for label in blocks.members(b)))
+    ref, cand = (b or replace(both[0], quantities=(), values=()) for b in (ref, cand))
+    errors = np.nan_to_num(np.abs(blocks.aligned(ref, labels, "std_error")))
+    for quantity in dict.fromkeys(q for b in both for q in b.quantities):
+        a, b = blocks.aligned(ref, labels, quantity), blocks.aligned(cand, labels, quantity)
+        tolerance = context.tolerances.get((term, quantity)) or context.tolerances.get(("", quantity))
+        allowed = _allowed(quantity, np.abs(a), errors, tolerance)
+        worst, absent = blocks.judge(a, b, labels, allowed, errors)
+        if worst is not None:
+            yield _block_cell(_cell(base, term, quantity, None, None, "unexplained", "none"), worst, context, tolerance)
+        for gone in absent:
+            side = {"both": "either side", "reference": base["reference"], "candidate": base["candidate"]}[gone.side]
+            named = ", ".join(gone.labels) + (", ..." if gone.count > len(gone.labels) else "")
+            yield _cell(
+                base, term, quantity, None, None,
+                "missing_candidate" if gone.side == "candidate" else "missing_reference",
+                "none" if gone.side == "both" else "structural",
+                reason=f"{gone.count:,} of {len(labels):,} {term} have no number on {side}: {named}"
+                if gone.side == "both"
+                else f"{side} has no number for {gone.count:,} of {len(labels):,} {term}: {named}",
+            )  # fmt: skip
+
+
+def _allowed(quantity: str, a: Real, errors: Real, tolerance: Tolerance | None) -> Real:
+    """Return how far members may be apart, as :func:`_close` says of single numbers, shape (members,)."""
+    if tolerance is not None:
+        return tolerance.rtol * a + tolerance.stol * errors
+    if quantity in COUNTS:
+        return np.zeros(a.size)
+    if quantity == "p_value":
+        with np.errstate(divide="ignore"):
+            return np.asarray(RTOL_STD_ERROR * a * (np.where(a > 0, np.abs(np.log(a)), 1.0) + 1))
+    if quantity in INFERENCE:
+        return 2 * RTOL_STD_ERROR * a
+    if quantity == "estimate":
+        return RTOL_ESTIMATE * a + STOL_ESTIMATE * errors
+    return RTOL_STD_ERROR * a if quantity == "std_error" else RTOL_OTHER * a + 1e-12
+
+
+def _block_cell(cell: Cell, worst: blocks.Worst, context: Context, tolerance: Tolerance | None) -> Cell:
+    a, b = worst.reference, worst.candidate
+    cell = replace(cell, reference_value=a, candidate_value=b)
+    cell = _with_distance(cell, a, b, worst.scale)
+    if worst.exact:
+        return replace(cell, verdict="exact", reason=f"all {worst.compared:,} {cell.term} are equal to the bit")
+    where = f"largest difference in {worst.label}"
+    if not worst.differing:
+        reason = f"all {worst.compared:,} {cell.term} agree; {where}"
+        return replace(cell, verdict="numerical", reason=reason, tolerance=tolerance.reason if tolerance else None)
+    reason = f"{worst.differing:,} of {worst.compared:,} {cell.term} differ; {where}"
+    return replace(cell, reason=reason, severity=_severity(cell.term, cell.quantity, a, b, None, None, context))
 
 
 def compare_printed(
@@ -201,9 +267,15 @@ def compare_truth(truths: Iterable[KnownTruth], candidate: EstimationResult, con
     estimator falls once in 15,000 draws) and ``unexplained`` after that.
     """
     base = _base("truth", candidate.engine, context)
-    cells = []
+    cells: list[Cell] = []
     values = {(t, q): v for t, q, v in candidate.quantities()}
+    truths, folded = tuple(truths), _truths_of_blocks(truths, candidate)
+    if candidate.status == "ok":
+        cells.extend(_compare_truths(folded, candidate, base))
+    members = {(t.term, t.quantity) for known in folded.values() for t in known}
     for truth in truths:
+        if (truth.term, truth.quantity) in members:
+            continue
         if candidate.status != "ok":
             verdict, _ = _fit_verdict(candidate, "candidate")
             return [_cell(base, "*", "fit", None, None, verdict, _fit_severity(verdict), reason=candidate.reason)]
@@ -228,6 +300,49 @@ def compare_truth(truths: Iterable[KnownTruth], candidate: EstimationResult, con
             away = f"{gap / se:.1f} standard errors from the truth" if se else "it has no standard error to judge by"
             cells.append(replace(cell, verdict="unexplained", severity="decision", reason=away))
     return cells
+
+
+def _truths_of_blocks(
+    truths: Iterable[KnownTruth], candidate: EstimationResult
+) -> dict[tuple[str, str], tuple[KnownTruth, ...]]:
+    """Gather the truths of members of the candidate's blocks, by block and quantity."""
+    found: dict[tuple[str, str], list[KnownTruth]] = {}
+    for block in candidate.blocks:
+        named = frozenset(block.labels)
+        for truth in truths:
+            if truth.term in named and truth.quantity in block.quantities:
+                found.setdefault((block.term, truth.quantity), []).append(truth)
+    return {key: tuple(known) for key, known in found.items()}
+
+
+def _compare_truths(
+    folded: Mapping[tuple[str, str], Sequence[KnownTruth]], candidate: EstimationResult, base: Mapping[str, Any]
+) -> Iterator[Cell]:
+    """Yield one cell for all known members of a block: they have no sampling error, so nothing excuses a difference."""
+    for (term, quantity), known in folded.items():
+        block = candidate.block(term)
+        assert block is not None
+        labels = [t.term for t in known]
+        a = np.array([t.value for t in known])
+        b = blocks.aligned(block, labels, quantity)
+        worst, absent = blocks.judge(a, b, labels, RTOL_ESTIMATE * np.abs(a))
+        for gone in absent:
+            reason = f"{candidate.engine} has no number for {gone.count:,} of {len(labels):,} {term}"
+            yield _cell(base, term, quantity, None, None, "missing_candidate", "structural", reason=reason)
+        if worst is None:
+            continue
+        cell = _cell(base, term, quantity, worst.reference, worst.candidate, "numerical", "none")
+        cell = _with_distance(cell, worst.reference, worst.candidate, None)
+        where = f"largest difference in {worst.label}"
+        if worst.differing:
+            reason = f"{worst.differing:,} of {worst.compared:,} {term} differ; {where}"
+            yield replace(cell, verdict="unexplained", severity="decision", reason=reason)
+        else:
+            yield replace(
+                cell,
+                verdict="exact" if worst.exact else "numerical",
+                reason=f"all {worst.compared:,} known {term} agree; {where}",
+            )
 
 
 def _printed_without_value(cell: Cell, number: PublishedNumber, candidate: EstimationResult, context: Context) -> Cell:

@@ -248,14 +248,57 @@ class WildOptions(RegressionOptions):
 class GridOptions(WildOptions):
     """``inference_grid``: one regression under iid, HC1, CRV1, CRV3, Driscoll-Kraay and the wild cluster bootstrap.
 
-    ``lag`` is the bandwidth of Driscoll-Kraay; ``stars`` the thresholds of one, two and three stars; ``wild = false``
-    leaves the bootstrap out.
+    ``also`` names further regressors that get the same table. ``lag`` is the bandwidth of Driscoll-Kraay; ``stars`` the
+    thresholds of one, two and three stars; ``wild = false`` leaves the bootstrap out.
     """
 
+    also: tuple[str, ...] = ()
     lag: Annotated[int, Field(ge=0)] | None = None
     time: str | None = None
     stars: tuple[float, float, float] = (0.10, 0.05, 0.01)
     wild: bool = True
+
+    def used_columns(self) -> tuple[str, ...]:
+        """Return the columns that the options name."""
+        return (*self.also, *WildOptions.used_columns(self))
+
+
+class MonteCarloOptions(RegressionOptions):
+    """``monte_carlo``: outcomes of a known effect in the study's own design, estimated ``panels`` times.
+
+    Attributes
+    ----------
+    treatment, effect
+        The column whose coefficient is known to be ``effect``.
+    noise : float, optional
+        Standard deviation of the errors; default that of the study's own residuals, the root of SSR / (N - K).
+    rho : float
+        Autocorrelation of the errors within units.
+    panels, seed : int
+        The seed is that of R's Mersenne Twister.
+    vcovs : tuple of str
+        Whose intervals, at the column's confidence level, are counted.
+    bounds : float
+        Level of the exact bounds of each share.
+    """
+
+    treatment: str
+    effect: float
+    cluster: str
+    unit: str | None = None
+    time: str | None = None
+    noise: Annotated[float, Field(gt=0)] | None = None
+    rho: Annotated[float, Field(gt=-1, lt=1)] = 0.0
+    panels: Annotated[int, Field(ge=2, le=20_000)] = 500
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    vcovs: Annotated[tuple[Literal["iid", "HC1", "CRV1", "CRV3"], ...], Field(min_length=1)] = (
+        "iid", "HC1", "CRV1", "CRV3",
+    )  # fmt: skip
+    bounds: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
+
+    def used_columns(self) -> tuple[str, ...]:
+        """Return treatment and cluster."""
+        return (self.treatment, self.cluster, *RegressionOptions.used_columns(self))
 
 
 class SubgroupOptions(RegressionOptions):
@@ -344,6 +387,7 @@ DESIGN_OPTIONS: dict[str, type[DesignOptions]] = {
     "psm_did": MatchOptions,
     "subgroups": SubgroupOptions,
     "inference_grid": GridOptions,
+    "monte_carlo": MonteCarloOptions,
 }
 WITHOUT_REGRESSION = frozenset({"describe", "entropy"})
 DESIGN_ENGINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

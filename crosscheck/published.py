@@ -30,6 +30,7 @@ DESIGN_QUANTITIES = (
     *("se_bootstrap", "se_goodman", "se_aroian", "boot_low", "boot_high", "z", "z_p", "std_diff", "std_diff_matched"),
     *("mean_treated", "mean_control", "mean_treated_matched", "mean_control_matched", "var_ratio", "t_mean", "t_sd"),
     *("n_treated", "n_control", "n_treated_matched", "n_control_matched", "n_draws", "lower", "upper"),
+    *("without_noise", "bias", "bias_se", "noise", "panels", "share", "covered", "share_low", "share_high", "se_ratio"),
     *("wald_f", "wald_f_p", "wald_chi2", "wald_chi2_p", "df1", "df2"),
 )
 """What designs report beside: only in a column whose estimator is one. Quantiles are ``q0.5`` and the like."""

@@ -7,7 +7,7 @@ Every source (a Python package, an R package, a recorded R run, the printed tabl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -59,6 +59,38 @@ class Extra:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Numbers of many like members (draws of a placebo test, rows of a panel), compared as a whole.
+
+    Attributes
+    ----------
+    term : str
+        What the members are: ``draws``, ``rows``, ``panels``.
+    labels : tuple of str
+        Their names; empty where they are numbered from 1.
+    quantities : tuple of str
+    values : tuple of tuples, shape (quantities, members)
+        ``None`` or NaN where a member has no number.
+    """
+
+    term: str
+    labels: tuple[str, ...] = ()
+    quantities: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+
+    def __post_init__(self) -> None:
+        sizes = {len(v) for v in self.values} | ({len(self.labels)} if self.labels else set())
+        if len(self.values) != len(self.quantities) or len(sizes) > 1:
+            raise ValueError(f"the block {self.term!r} is ragged")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"the block {self.term!r} names a member twice")
+
+    def __getitem__(self, quantity: str) -> tuple[float | None, ...]:
+        """Return the numbers of a quantity, one for each member."""
+        return self.values[self.quantities.index(quantity)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conventions:
     """The choices that decide the digits of a standard error, as the engine *used* them (``None``: does not apply).
 
@@ -98,7 +130,7 @@ class EstimationResult:
         Engine id, such as ``pyfixest`` or ``r.fixest``; says what was run, not how it was reached.
     version, transport : str
         Version of the package; ``live`` or ``recorded`` (or ``file`` for printed numbers and known truths).
-    coefs, stats, extras
+    coefs, stats, extras, blocks
         The numbers.
     vcov : tuple of tuples
         Covariance of the estimates in the order of ``coefs`` (empty where the source does not give it).
@@ -120,6 +152,7 @@ class EstimationResult:
     coefs: tuple[CoefRow, ...] = ()
     stats: FitStats = field(default_factory=FitStats)
     extras: tuple[Extra, ...] = ()
+    blocks: tuple[Block, ...] = ()
     conventions: Conventions = field(default_factory=Conventions)
     vcov: tuple[tuple[float, ...], ...] = ()
     vcov_terms: tuple[str, ...] = ()
@@ -146,13 +179,23 @@ class EstimationResult:
         """Return the row of a term, or ``None``."""
         return next((row for row in self.coefs if row.term == term), None)
 
+    def block(self, term: str) -> Block | None:
+        """Return the block of a term, or ``None``."""
+        return next((b for b in self.blocks if b.term == term), None)
+
     def with_(self, **changes: Any) -> EstimationResult:
         """Return a copy with fields replaced."""
         return replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-like mapping; write it with :func:`crosscheck.canon.dumps`."""
-        return {name: self.vcov if name == "vcov" else plain(getattr(self, name)) for name in _FIELDS}
+        plainly = {"vcov": self.vcov, "blocks": _plain_blocks(self.blocks)}
+        return {name: plainly[name] if name in plainly else plain(getattr(self, name)) for name in _FIELDS}
+
+
+def _plain_blocks(blocks: Sequence[Block]) -> list[dict[str, Any]]:
+    """Return blocks as mappings; their numbers, of which there may be thousands, are not looked at one by one."""
+    return [{"term": b.term, "labels": b.labels, "quantities": b.quantities, "values": b.values} for b in blocks]
 
 
 _FIELDS = tuple(f.name for f in fields(EstimationResult))
@@ -167,7 +210,7 @@ _NONE: frozenset[str] = frozenset()
 _TERM, _EXTRA = frozenset({"term"}), frozenset({"term", "quantity"})
 _KNOWN: dict[type[Any], frozenset[str]] = {
     cls: frozenset(f.name for f in fields(cls))
-    for cls in (CoefRow, FitStats, Extra, Conventions, Condition, EstimationResult)
+    for cls in (CoefRow, FitStats, Extra, Block, Conventions, Condition, EstimationResult)
 }
 
 
@@ -180,6 +223,13 @@ def _build(cls: type[Any], raw: Mapping[str, Any]) -> Any:
 
 def _numbers(raw: Mapping[str, Any], words: frozenset[str]) -> dict[str, Any]:
     return {k: v if type(v) is float or k in words else parse_number(v) for k, v in raw.items()}
+
+
+def _block(raw: Mapping[str, Any]) -> Block:
+    values = tuple([tuple([v if type(v) is float else parse_number(v) for v in row]) for row in raw["values"]])
+    lists = {"labels": tuple(raw.get("labels") or ()), "quantities": tuple(raw["quantities"]), "values": values}
+    block: Block = _build(Block, {**raw, **lists})
+    return block
 
 
 def _entry(value: Any) -> float:
@@ -198,6 +248,7 @@ def result_from_json(raw: Mapping[str, Any]) -> EstimationResult:
     data["coefs"] = tuple(_build(CoefRow, _numbers(r, _TERM)) for r in data.get("coefs", ()))
     data["stats"] = _build(FitStats, _numbers(data.get("stats") or {}, _NONE))
     data["extras"] = tuple(_build(Extra, _numbers(r, _EXTRA)) for r in data.get("extras", ()))
+    data["blocks"] = tuple(_block(b) for b in data.get("blocks") or ())
     conventions = dict(data.get("conventions") or {})
     for key in ("k", "ssc_factor", "df_t"):
         conventions[key] = parse_number(conventions.get(key))

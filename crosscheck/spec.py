@@ -23,6 +23,7 @@ Design = Literal[
     "psm_did",
     "subgroups",
     "inference_grid",
+    "monte_carlo",
 ]
 Estimator = Literal["feols", "fepois", "feglm", "re", "between", "att_gt", "sunab", Design]
 

@@ -14,6 +14,7 @@ cc_fit_designs <- function(request, frame) {
     placebo = cc_d_placebo,
     wild_bootstrap = cc_d_wild,
     inference_grid = cc_d_grid,
+    monte_carlo = cc_d_monte_carlo,
     psm_did = cc_d_match,
     cc_unsupported(request$estimator, " is no design")
   )
@@ -144,7 +145,7 @@ cc_d_extras <- function(parts) {
 }
 
 cc_d_result <- function(rows = NULL, stats = list(), extras = NULL, conventions = list(), vcov = NULL,
-                        dropped = character(0), package = "base", packages = package) {
+                        dropped = character(0), package = "base", packages = package, blocks = list()) {
   coefs <- if (is.null(rows)) {
     cc_coefs(character(0), numeric(0))
   } else {
@@ -153,7 +154,7 @@ cc_d_result <- function(rows = NULL, stats = list(), extras = NULL, conventions 
   shown <- if (!is.null(extras)) cc_rows(term = extras$term, quantity = extras$quantity, value = extras$value)
   cc_result(
     package, coefs, stats = stats, conventions = conventions, vcov = vcov, dropped = dropped, extras = shown,
-    packages = packages
+    packages = packages, blocks = blocks
   )
 }
 

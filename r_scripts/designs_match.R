@@ -200,15 +200,12 @@ cc_d_match_result <- function(made, score, weight, package = "base", balance = N
     cc_d_extra("matching", c(
       n_treated = sum(treated), n_control = sum(!treated), n_treated_matched = sum(kept & treated),
       n_control_matched = sum(kept & !treated)
-    )),
-    list(
-      term = rep(made$terms, each = 2L), quantity = rep(c("propensity", "match_weight"), length(made$terms)),
-      value = as.vector(rbind(score$score, weight))
-    )
+    ))
   ))
+  rows_ <- rbind(treated = as.double(treated), propensity = score$score, match_weight = weight)
   cc_d_result(
     cc_d_fit_rows(fit_, cov_, made$request$conf_level), cc_d_stats(fit_),
     cc_d_extras(c(parts, cc_d_winsor_extras(made$sample))), cc_d_conventions(made$sample, cov_), cov_$V, fit_$dropped,
-    package = package
+    package = package, blocks = list(cc_block("rows", rows_, made$terms))
   )
 }

@@ -41,15 +41,11 @@ cc_d_placebo <- function(request, frame) {
   p_iid <- 2 * stats::pt(-abs(made$b / se_iid), iid$df)
   true <- fit_$coef[[at]]
   summary_ <- cc_d_placebo_summary(made$b, made$b / se, p, p_iid, true, true / cov_$se[[at]], options_)
-  each <- list(
-    term = rep(paste0("draw=", seq_along(made$b)), each = 5L),
-    quantity = rep(c("estimate", "std_error", "std_error_iid", "p_value", "p_value_iid"), length(made$b)),
-    value = as.vector(rbind(made$b, se, se_iid, p, p_iid))
-  )
+  draws_ <- rbind(estimate = made$b, std_error = se, std_error_iid = se_iid, p_value = p, p_value_iid = p_iid)
   cc_d_result(
     cc_d_fit_rows(fit_, cov_, request$conf_level), cc_d_stats(fit_),
-    cc_d_extras(c(list(cc_d_extra("placebo", summary_), each), cc_d_winsor_extras(sample_))),
-    cc_d_conventions(sample_, cov_), dropped = fit_$dropped
+    cc_d_extras(c(list(cc_d_extra("placebo", summary_)), cc_d_winsor_extras(sample_))),
+    cc_d_conventions(sample_, cov_), dropped = fit_$dropped, blocks = list(cc_block("draws", draws_))
   )
 }
 
@@ -161,10 +157,10 @@ cc_d_wild_weights <- function(options_, labels) {
   matrix(webb[codes + 1], nrow(codes))
 }
 
-cc_d_wild_all <- function(request, sample_) {
+cc_d_wild_all <- function(request, sample_, name = request$options$treatment) {
   options_ <- request$options
   weights <- cc_d_wild_weights(options_, cc_d_category_of(sample_, options_$cluster)$labels)
-  w <- cc_d_wild_prepare(sample_, options_$treatment, request$ssc)
+  w <- cc_d_wild_prepare(sample_, name, request$ssc)
   p <- cc_d_wild_p(w, weights, options_$null, options_$impose_null, options_$ties)
   drawn <- cc_d_wild_t(w, weights, options_$null, options_$impose_null)
   found <- c(
@@ -175,7 +171,7 @@ cc_d_wild_all <- function(request, sample_) {
     bound <- function(side) cc_d_wild_bound(w, weights, request$conf_level, options_$ties, side)
     found <- c(found, conf_low = bound(-1), conf_high = bound(1))
   }
-  list(w = w, p = p, extras = cc_d_extra(paste0(options_$treatment, " [wild]"), found))
+  list(w = w, p = p, extras = cc_d_extra(paste0(name, " [wild]"), found))
 }
 
 cc_d_wild <- function(request, frame) {
@@ -195,23 +191,28 @@ cc_d_wild <- function(request, frame) {
 
 cc_d_grid <- function(request, frame) {
   options_ <- request$options
-  treatment <- options_$treatment
   time_ <- if (is.null(options_$time)) request$time else options_$time
   if (is.null(time_)) stop("Driscoll-Kraay needs the study's time", call. = FALSE)
   sample_ <- cc_d_clustered(request, frame, time_)
   sample_$panel$period <- cc_d_category_of(sample_, time_)$codes
   fit_ <- cc_d_fit(sample_$panel)
-  at <- cc_d_index(fit_, treatment)
+  terms <- unique(c(options_$treatment, unlist(options_$also)))
   stars <- function(p) sum(p < unlist(options_$stars))
   types <- c("iid", "HC1", "CRV1", "CRV3", "DK")
-  rows <- lapply(types, function(type) {
-    made <- cc_d_cov(fit_, type, request$ssc, options_$lag)
-    cc_d_rows(paste0(treatment, " [", type, "]"), fit_$coef[[at]], made$se[[at]], made$small$df, request$conf_level)
-  })
-  parts <- lapply(rows, function(r) cc_d_extra(r$term, c(stars = stars(r$p_value))))
-  if (options_$wild) {
-    made <- cc_d_wild_all(request, sample_)
-    parts <- c(parts, list(made$extras, cc_d_extra(paste0(treatment, " [wild]"), c(stars = stars(made$p)))))
+  made <- lapply(types, function(type) cc_d_cov(fit_, type, request$ssc, options_$lag))
+  rows <- list()
+  parts <- list()
+  for (name in terms) {
+    at <- cc_d_index(fit_, name)
+    own <- Map(function(type, m) {
+      cc_d_rows(paste0(name, " [", type, "]"), fit_$coef[[at]], m$se[[at]], m$small$df, request$conf_level)
+    }, types, made)
+    rows <- c(rows, unname(own))
+    parts <- c(parts, unname(lapply(own, function(r) cc_d_extra(r$term, c(stars = stars(r$p_value))))))
+    if (options_$wild) {
+      wild <- cc_d_wild_all(request, sample_, name)
+      parts <- c(parts, list(wild$extras, cc_d_extra(paste0(name, " [wild]"), c(stars = stars(wild$p)))))
+    }
   }
   cc_d_result(
     do.call(cc_d_bind, rows), cc_d_stats(fit_), cc_d_extras(c(parts, cc_d_winsor_extras(sample_))),

@@ -146,26 +146,21 @@ cc_d_scores <- function(z, weight, blocks, options_) {
 
 cc_d_entropy_result <- function(frame, request, unit_, time_, indicators, period, made) {
   pooled <- request$options$proportions == "pooled"
-  parts <- list()
-  dropped <- character(0)
-  for (b in seq_len(nrow(made$weight))) {
-    for (j in seq_along(indicators)) {
-      term <- if (pooled) indicators[[j]] else paste0(indicators[[j]], "|", period$labels[[b]])
-      if (is.na(made$weight[b, j])) {
-        dropped <- c(dropped, term)
-        next
-      }
-      parts[[length(parts) + 1L]] <- cc_d_extra(
-        term, c(weight = made$weight[b, j], entropy = made$entropy[b, j], redundancy = made$redundancy[b, j])
-      )
-    }
-  }
-  known <- which(!is.na(made$score))
-  terms <- cc_d_row_terms(frame, request, unit_, time_)
-  parts[[length(parts) + 1L]] <- list(
-    term = terms[known], quantity = rep("score", length(known)), value = made$score[known]
+  periods <- if (pooled) "" else paste0("|", period$labels)
+  terms <- as.vector(outer(indicators, periods[seq_len(nrow(made$weight))], paste0))
+  numbers <- rbind(
+    weight = as.vector(t(made$weight)), entropy = as.vector(t(made$entropy)), redundancy = as.vector(t(made$redundancy))
   )
-  cc_d_result(stats = list(nobs = as.double(length(known))), extras = cc_d_extras(parts), dropped = dropped)
+  kept <- !is.na(numbers["weight", ])
+  scored <- which(!is.na(made$score))
+  rows_ <- matrix(made$score[scored], 1L, dimnames = list("score", NULL))
+  blocks <- list(cc_block("rows", rows_, cc_d_row_terms(frame, request, unit_, time_)[scored]))
+  if (!pooled) blocks <- c(blocks, list(cc_block("indicators", numbers[, kept, drop = FALSE], terms[kept])))
+  parts <- if (pooled) lapply(which(kept), function(i) cc_d_extra(terms[[i]], numbers[, i])) else list()
+  cc_d_result(
+    stats = list(nobs = as.double(length(scored))), extras = if (length(parts)) cc_d_extras(parts), dropped = terms[!kept],
+    blocks = blocks
+  )
 }
 
 cc_d_row_terms <- function(frame, request, unit_, time_) {

@@ -18,7 +18,7 @@ cc_coefs <- function(terms, estimate, std_error = NULL, statistic = NULL, p_valu
 
 # All that a fit yields; what is NULL is left out or null.
 cc_result <- function(package, coefs, stats = list(), conventions = list(), vcov = NULL, vcov_terms = NULL,
-                      dropped = character(0), extras = NULL, seconds = NULL, packages = package) {
+                      dropped = character(0), extras = NULL, blocks = list(), seconds = NULL, packages = package) {
   list(
     version = cc_package_version(package),
     status = "ok",
@@ -29,8 +29,17 @@ cc_result <- function(package, coefs, stats = list(), conventions = list(), vcov
     vcov_terms = if (is.null(vcov_terms)) list() else cc_vector(vcov_terms),
     dropped = if (length(dropped)) cc_vector(dropped) else list(),
     extras = if (is.null(extras)) list() else extras,
+    blocks = unname(blocks),
     seconds = seconds,
     environment = cc_environment(packages)
+  )
+}
+
+# Numbers of many like members (draws, rows): a matrix whose rows are named by the quantities, a column for each member.
+cc_block <- function(term, values, labels = character(0)) {
+  list(
+    term = term, labels = if (length(labels)) cc_vector(labels) else list(), quantities = cc_vector(rownames(values)),
+    values = unname(values)
   )
 }
 

@@ -3,7 +3,7 @@
 
 CC_FILES <- c(
   "protocol.R", "frame.R", "guard.R", "result.R", "fixest.R", "did.R", "design.R", "lm.R", "plm.R", "clubsandwich.R",
-  "designs.R", "designs_fit.R", "designs_tables.R", "designs_panel.R", "designs_random.R",
+  "designs.R", "designs_fit.R", "designs_tables.R", "designs_panel.R", "designs_random.R", "designs_monte.R",
   "designs_match.R", "matchit.R"
 )
 

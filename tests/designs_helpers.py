@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from crosscheck import engines
+from crosscheck import blocks, engines
 from crosscheck.bridge import Worker, r_packages
 from crosscheck.conventions import lre
 from crosscheck.design_options import DESIGN_OPTIONS
@@ -125,8 +125,8 @@ def in_r(request, frame, engine="r.designs"):
 
 def digits(ours, theirs, *, noise=1e-13):
     """Fewest agreeing digits by quantity; what both hold as zero up to ``noise`` counts as agreeing."""
-    left = {(t, q): v for t, q, v in ours.quantities()}
-    right = {(t, q): v for t, q, v in theirs.quantities()}
+    left = {(t, q): v for t, q, v in ours.quantities()} | members(ours)
+    right = {(t, q): v for t, q, v in theirs.quantities()} | members(theirs)
     assert set(left) == set(right), sorted(set(left) ^ set(right))[:5]
     worst = {}
     for key, value in left.items():
@@ -140,5 +140,15 @@ def digits(ours, theirs, *, noise=1e-13):
     return worst
 
 
+def members(result):
+    """Numbers of blocks by member and quantity; a numbered member is called ``draws=1``."""
+    return {
+        (label if block.labels else f"{block.term}={label}", quantity): math.nan if value is None else value
+        for block in result.blocks
+        for quantity in block.quantities
+        for label, value in zip(blocks.members(block), block[quantity], strict=True)
+    }
+
+
 def extras(result):
-    return {(e.term, e.quantity): e.value for e in result.extras}
+    return {(e.term, e.quantity): e.value for e in result.extras} | members(result)

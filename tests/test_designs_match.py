@@ -166,8 +166,7 @@ def test_balance_by_hand():
 
 def test_the_regression_is_that_of_the_matched_rows(frame):
     found = python(ask("psm_did", **BASE, vcov="CRV1", by=["province"], caliper=0.2), frame)
-    values = extras(found)
-    weight = np.array([values[e.term, "match_weight"] for e in found.extras if e.quantity == "match_weight"])
+    weight = np.array(found.block("rows")["match_weight"])
     assert found.stats.nobs == (weight > 0).sum()
     panel = arrays(frame).take(weight > 0)
     w = weight[weight > 0]

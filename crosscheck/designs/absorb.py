@@ -88,6 +88,14 @@ class Absorber:
             size = np.abs(np.diagonal(r))
             self._basis = q[:, size > RANK_TOLERANCE * max(size[0], 1.0)]
 
+    def halves(self, columns: Real) -> tuple[Real, Real]:
+        """Return columns, shape (n, k), cleared of the first effect alone, and what is to be cleared of them beside it.
+
+        The second part, shape (n, r), spans the other effects' dummies, cleared likewise.
+        """
+        n = columns.shape[0]
+        return self._demean(columns), np.empty((n, 0)) if self._basis is None else self._basis
+
     def _scaled(self, columns: Real) -> Real:
         return columns if self._root is None else columns * self._root[:, None]
 

@@ -21,11 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosscheck.conventions import Ssc
-from crosscheck.designs.absorb import squeezed
+from crosscheck.designs.absorb import Absorber, squeezed
 from crosscheck.designs.panel import Covariance, Fit, Panel, covariance, fit
 from crosscheck.errors import DataError
 
 Real = NDArray[np.float64]
+
+BATCH = 64
+SAFE = 1e-7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -129,8 +132,10 @@ def bootstrap(
     """
     codes = squeezed(cluster)
     own = np.ones(codes.size) if panel.weights is None else panel.weights
-    out = np.full((counts.shape[0], 3), np.nan)
-    for number, row in enumerate(counts):
+    out = _batches(panel, mediator, treatment, codes, counts)
+    slow = np.flatnonzero(np.isnan(out[:, 0]))
+    for number in slow:
+        row = counts[number]
         weights = own * row[codes]
         rows = weights > 0
         sample = replace(panel, weights=weights).take(rows)
@@ -139,5 +144,47 @@ def bootstrap(
             a, b = first.coef[first.index(treatment)], direct.coef[direct.index(name)]
             out[number] = (total.coef[total.index(treatment)], direct.coef[direct.index(treatment)], a * b)
         if progress is not None:
-            progress(number + 1, counts.shape[0])
+            progress(int(number) + 1, counts.shape[0])
+    return out
+
+
+def _batches(panel: Panel, mediator: Real, treatment: str, codes: NDArray[np.int64], counts: NDArray[np.int8]) -> Real:
+    """Return the effects of draws by stacked QR decompositions, shape (draws, 3); NaN where that is not safe.
+
+    Where the largest effect is nested in the clusters, a draw's weights are constant within its levels, so that the
+    effect is swept out once for all draws; the other effects' dummies stay as columns. A draw whose columns are near
+    collinear is left to the caller.
+    """
+    out = np.full((counts.shape[0], 3), np.nan)
+    if panel.weights is not None or treatment not in panel.names:
+        return out
+    swept = np.column_stack([panel.x, mediator, panel.y])
+    basis = np.ones((codes.size, 1))
+    if panel.effects:
+        absorber = Absorber(tuple(panel.effects.values()))
+        assert absorber.first is not None
+        first = absorber.first.codes
+        if np.unique(first * (int(codes.max()) + 1) + codes).size != absorber.first.size:
+            return out
+        swept, basis = absorber.halves(swept)
+    size = np.sqrt((swept**2).sum(axis=0))
+    if (size == 0).any():
+        return out
+    columns = np.column_stack([basis, swept / size])
+    at, k = basis.shape[1] + panel.names.index(treatment), columns.shape[1] - 2
+    for start in range(0, counts.shape[0], BATCH):
+        rows = slice(start, start + BATCH)
+        root = np.sqrt(counts[rows].astype(np.float64))[:, codes]
+        r: Real = np.asarray(np.linalg.qr(root[:, :, None] * columns, mode="r"), dtype=np.float64)
+        whole = np.sqrt((r**2).sum(axis=1))[:, : k + 1]
+        pivots = np.abs(np.diagonal(r, axis1=1, axis2=2))[:, : k + 1]
+        safe = (pivots > SAFE * whole).all(axis=1)
+        if not safe.any():
+            continue
+        r = r[safe]
+        both = np.linalg.solve(r[:, :k, :k], r[:, :k, k:])
+        direct = np.linalg.solve(r[:, : k + 1, : k + 1], r[:, : k + 1, [k + 1]])[:, :, 0]
+        scale = size[-1] / size[panel.names.index(treatment)]
+        found = np.column_stack([both[:, at, 1] * scale, direct[:, at] * scale, both[:, at, 0] * direct[:, k] * scale])
+        out[np.arange(counts.shape[0])[rows][safe]] = found
     return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from crosscheck.designs.winsor import Winsorized, winsorize
 from crosscheck.engines._shared import codes_of
 from crosscheck.errors import DataError, Unsupported
 from crosscheck.formula import Name, parse
-from crosscheck.results import CoefRow, Conventions, Extra, FitStats
+from crosscheck.results import Block, CoefRow, Conventions, Extra, FitStats
 
 if TYPE_CHECKING:
     from crosscheck.frame import Frame
@@ -225,3 +225,13 @@ def winsor_extras(sample: Sample) -> tuple[Extra, ...]:
 def extras_of(term: str, **values: float) -> tuple[Extra, ...]:
     """Return extras of one term."""
     return tuple(Extra(term=term, quantity=quantity, value=float(value)) for quantity, value in values.items())
+
+
+def block_of(term: str, labels: Sequence[str] = (), /, **values: NDArray[Any]) -> Block:
+    """Return a block of like members; each array holds one quantity, shape (members,)."""
+    return Block(
+        term=term,
+        labels=tuple(labels),
+        quantities=tuple(values),
+        values=tuple(tuple(v.astype(np.float64).tolist()) for v in values.values()),
+    )

@@ -13,6 +13,7 @@ from crosscheck.designs.matching import Rules, match
 from crosscheck.designs.panel import INTERCEPT, covariance, fit
 from crosscheck.designs.score import propensity
 from crosscheck.engines._designs import (
+    block_of,
     coef_rows,
     conventions_of,
     extras_of,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def fit_match(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
-    """Match, then regress: coefficients of the regression; scores, weights, logit and balance as extras."""
+    """Match, then regress: its coefficients; logit and balance as extras, scores and weights as a block."""
     options = options_of(request, MatchOptions)
     unit, time = options.unit or request.unit, options.time or request.time
     by_period = "period" in (options.score_by, options.match_by)
@@ -76,13 +77,13 @@ def fit_match(engine: str, request: FitRequest, frame: Frame) -> EstimationResul
         "matching", n_treated=treated.sum(), n_control=(~treated).sum(), n_treated_matched=(kept & treated).sum(),
         n_control_matched=(kept & ~treated).sum(),
     )  # fmt: skip
-    for term, p, w in zip(row_terms(sample.frame, unit, time), scores.score.tolist(), weight.tolist(), strict=True):
-        extras += extras_of(term, propensity=p, match_weight=w)
+    terms = row_terms(sample.frame, unit, time)
     return EstimationResult(
         engine=engine,
         coefs=coef_rows(found, vcov, request.conf_level),
         stats=stats_of(found),
         extras=(*extras, *winsor_extras(sample)),
+        blocks=(block_of("rows", terms, treated=treated, propensity=scores.score, match_weight=weight),),
         conventions=conventions_of(request, sample, vcov),
         vcov=tuple(map(tuple, vcov.matrix.tolist())),
         dropped=found.dropped,

@@ -14,6 +14,7 @@ from crosscheck.designs.draws import aligned, enumerate_signs, values_of
 from crosscheck.designs.panel import covariance, fit
 from crosscheck.engines._designs import (
     Sample,
+    block_of,
     coef_row,
     coef_rows,
     conventions_of,
@@ -34,9 +35,12 @@ if TYPE_CHECKING:
 
 Real = NDArray[np.float64]
 
+GRID = ("iid", "HC1", "CRV1", "CRV3", "DK")
+DRAWN = ("estimate", "std_error", "std_error_iid", "p_value", "p_value_iid")
+
 
 def fit_placebo(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
-    """Draw placebos: the true regression as coefficients, ``draw=i`` and ``placebo`` as extras."""
+    """Draw placebos: the true regression as coefficients, ``placebo`` as extras, the draws as a block."""
     options = options_of(request, PlaceboOptions)
     unit, time = options.unit or request.unit, options.time or request.time
     if unit is None or time is None:
@@ -59,16 +63,12 @@ def fit_placebo(engine: str, request: FitRequest, frame: Frame) -> EstimationRes
         Extra(term="placebo", quantity=quantile_name(p), value=q)
         for p, q in zip(options.quantiles, found.quantiles, strict=True)
     )
-    for i in range(made.estimate.size):
-        extras += extras_of(
-            f"draw={i + 1}", estimate=made.estimate[i], std_error=made.std_error[i],
-            std_error_iid=made.std_error_iid[i], p_value=made.p_value[i], p_value_iid=made.p_value_iid[i],
-        )  # fmt: skip
     return EstimationResult(
         engine=engine,
         coefs=coef_rows(prepared.found, own, request.conf_level),
         stats=stats_of(prepared.found),
         extras=(*extras, *winsor_extras(sample)),
+        blocks=(block_of("draws", **{name: getattr(made, name) for name in DRAWN}),),
         conventions=conventions_of(request, sample, own),
         dropped=prepared.found.dropped,
     )
@@ -78,7 +78,7 @@ def fit_wild(engine: str, request: FitRequest, frame: Frame) -> EstimationResult
     """Bootstrap t: the treatment with CRV1 as its coefficient, ``x [wild]`` as extras."""
     options = options_of(request, WildOptions)
     sample = _clustered(request, frame, options)
-    wild, extras, _ = _wild(request, options, sample)
+    wild, extras, _ = _wild(request, options, sample, options.treatment)
     row = coef_row(options.treatment, wild.estimate, wild.std_error, wild.df, request.conf_level)
     return EstimationResult(
         engine=engine,
@@ -94,7 +94,7 @@ def fit_wild(engine: str, request: FitRequest, frame: Frame) -> EstimationResult
 
 
 def fit_grid(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
-    """One coefficient under every covariance: coefficients ``x [CRV1]``, stars (0 to 3) as extras."""
+    """Coefficients under every covariance: coefficients ``x [CRV1]``, stars (0 to 3) as extras."""
     options = options_of(request, GridOptions)
     time = options.time or request.time
     if time is None:
@@ -102,19 +102,20 @@ def fit_grid(engine: str, request: FitRequest, frame: Frame) -> EstimationResult
     sample = _clustered(request, frame, options, time)
     sample.panel = replace(sample.panel, period=sample.codes(time))
     found = fit(sample.panel)
-    at = found.index(options.treatment)
+    terms = tuple(dict.fromkeys((options.treatment, *options.also)))
     rows: list[CoefRow] = []
     extras: list[Extra] = []
-    for vcov in ("iid", "HC1", "CRV1", "CRV3", "DK"):
-        made = covariance(found, vcov, ssc_of(request), lag=options.lag)
-        term = f"{options.treatment} [{vcov}]"
-        estimate, se = float(found.coef[at]), float(made.std_errors[at])
-        row = coef_row(term, estimate, se, made.small.df_t, request.conf_level)
-        rows.append(row)
-        extras += extras_of(term, stars=_stars(row.p_value, options))
-    if options.wild:
-        _, more, p = _wild(request, options, sample)
-        extras += (*more, *extras_of(f"{options.treatment} [wild]", stars=_stars(p, options)))
+    covariances = [(v, covariance(found, v, ssc_of(request), lag=options.lag)) for v in GRID]
+    for name in terms:
+        at = found.index(name)
+        for vcov, made in covariances:
+            estimate, se = float(found.coef[at]), float(made.std_errors[at])
+            row = coef_row(f"{name} [{vcov}]", estimate, se, made.small.df_t, request.conf_level)
+            rows.append(row)
+            extras += extras_of(row.term, stars=_stars(row.p_value, options))
+        if options.wild:
+            _, more, p = _wild(request, options, sample, name)
+            extras += (*more, *extras_of(f"{name} [wild]", stars=_stars(p, options)))
     return EstimationResult(
         engine=engine,
         coefs=tuple(rows),
@@ -131,13 +132,15 @@ def _clustered(request: FitRequest, frame: Frame, options: WildOptions, *more: s
     return sample
 
 
-def _wild(request: FitRequest, options: WildOptions, sample: Sample) -> tuple[bootstrap.Wild, tuple[Extra, ...], float]:
+def _wild(
+    request: FitRequest, options: WildOptions, sample: Sample, name: str
+) -> tuple[bootstrap.Wild, tuple[Extra, ...], float]:
     labels = sample.labels(options.cluster)
     codes = enumerate_signs(len(labels)) if options.draws is None else aligned(options.draws, labels, options.cluster)
     weights = values_of(options.weight, codes)
-    wild = bootstrap.prepare(sample.panel, options.treatment, ssc_of(request))
+    wild = bootstrap.prepare(sample.panel, name, ssc_of(request))
     p = bootstrap.p_value(wild, weights, options.null, impose=options.impose_null, ties=options.ties)
-    term = f"{options.treatment} [wild]"
+    term = f"{name} [wild]"
     extras = extras_of(term, p_value=p, statistic=wild.t(options.null), n_draws=weights.shape[0])
     drawn = wild.draws(weights, options.null, impose=options.impose_null)
     extras += extras_of(term, t_mean=float(drawn.mean()), t_sd=float(drawn.std(ddof=1)))

@@ -9,7 +9,7 @@ import numpy as np
 from crosscheck.design_options import DescribeOptions, EntropyOptions
 from crosscheck.designs.describe import describe
 from crosscheck.designs.entropy import Rules, entropy_index
-from crosscheck.engines._designs import extras_of, options_of
+from crosscheck.engines._designs import block_of, extras_of, options_of
 from crosscheck.errors import DataError
 from crosscheck.results import EstimationResult, Extra, FitStats
 
@@ -47,7 +47,10 @@ def fit_describe(engine: str, request: FitRequest, frame: Frame) -> EstimationRe
 
 
 def fit_entropy(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
-    """Make an index: weight, entropy, redundancy of ``indicator`` (or ``indicator|period``), score of ``unit|time``."""
+    """Make an index: weight, entropy, redundancy of each indicator; scores of ``unit|time`` as a block.
+
+    Weights of each period are a block too, its members ``indicator|period``.
+    """
     options = options_of(request, EntropyOptions)
     names = tuple(options.indicators)
     time, unit = options.time or request.time, options.unit or request.unit
@@ -60,25 +63,32 @@ def fit_entropy(engine: str, request: FitRequest, frame: Frame) -> EstimationRes
         [options.indicators[name] == "+" for name in names],
         rules=rules, period=period, names=names,
     )  # fmt: skip
+    pooled = options.proportions == "pooled"
+    places = [
+        (name if pooled else f"{name}|{periods[block]}", (block, j))
+        for block in range(made.weight.shape[0])
+        for j, name in enumerate(names)
+    ]
+    dropped = tuple(term for term, at in places if np.isnan(made.weight[at]))
+    kept = [(term, at) for term, at in places if not np.isnan(made.weight[at])]
+    parts = {name: getattr(made, name) for name in ("weight", "entropy", "redundancy")}
+    terms, scored = np.array(row_terms(frame, unit, time), dtype=object), ~np.isnan(made.score)
+    blocks = [block_of("rows", terms[scored].tolist(), score=made.score[scored])]
     extras: list[Extra] = []
-    dropped = []
-    for block in range(made.weight.shape[0]):
-        for j, name in enumerate(names):
-            term = name if options.proportions == "pooled" else f"{name}|{periods[block]}"
-            if np.isnan(made.weight[block, j]):
-                dropped.append(term)
-                continue
-            extras += extras_of(
-                term, weight=made.weight[block, j], entropy=made.entropy[block, j], redundancy=made.redundancy[block, j]
-            )
-    terms = row_terms(frame, unit, time)
-    extras += (
-        Extra(term=term, quantity="score", value=float(score))
-        for term, score in zip(terms, made.score.tolist(), strict=True)
-        if not np.isnan(score)
+    if pooled:
+        for term, at in kept:
+            extras += extras_of(term, **{name: values[at] for name, values in parts.items()})
+    else:
+        labels = [term for term, _ in kept]
+        numbers = {name: np.array([values[at] for _, at in kept]) for name, values in parts.items()}
+        blocks.append(block_of("indicators", labels, **numbers))
+    return EstimationResult(
+        engine=engine,
+        extras=tuple(extras),
+        blocks=tuple(blocks),
+        stats=FitStats(nobs=float(scored.sum())),
+        dropped=dropped,
     )
-    nobs = float((~np.isnan(made.score)).sum())
-    return EstimationResult(engine=engine, extras=tuple(extras), stats=FitStats(nobs=nobs), dropped=tuple(dropped))
 
 
 def row_terms(frame: Frame, unit: str | None, time: str | None) -> tuple[str, ...]:

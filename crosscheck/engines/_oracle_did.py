@@ -12,6 +12,7 @@ from crosscheck.closedform.did import GroupTime, group_time_effects
 from crosscheck.closedform.did_aggregate import Window, aggregate
 from crosscheck.closedform.did_data import Control, LongData, Sample, prepare
 from crosscheck.conventions import interval, p_of
+from crosscheck.engines._cohorts import small_cohorts
 from crosscheck.engines._shared import codes_of, weights_of
 from crosscheck.errors import DataError
 from crosscheck.results import CoefRow, Conventions, EstimationResult
@@ -46,6 +47,7 @@ def group_time(request: FitRequest, frame: Frame) -> tuple[Sample, GroupTime]:
 
 def fit_att_gt(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
     """Answer a request for ``att_gt``: analytic standard errors of independent units, normal inference."""
+    data = long_data(request, frame)
     started = clock.perf_counter()
     options = request.options
     sample, effects = group_time(request, frame)
@@ -70,6 +72,7 @@ def fit_att_gt(engine: str, request: FitRequest, frame: Frame) -> EstimationResu
             notes=("influence functions over units; no small-sample factor",),
         ),
         vcov=tuple(tuple(row) for row in matrix.tolist()),
+        conditions=small_cohorts(data.cohort, data.unit),
         seconds=clock.perf_counter() - started,
     )
 

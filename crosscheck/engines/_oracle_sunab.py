@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from crosscheck.closedform.goodness import goodness
 from crosscheck.closedform.sunab import averages, interactions
+from crosscheck.engines._cohorts import small_cohorts
 from crosscheck.engines._oracle_linear import Inference, LinearModel, assemble, coef_rows, conventions_of, inference
-from crosscheck.engines._shared import ssc_words, usable_rows, weights_of
+from crosscheck.engines._shared import codes_of, ssc_words, usable_rows, weights_of
 from crosscheck.errors import Unsupported
 from crosscheck.formula import Call, Formula, Name, parse
 from crosscheck.modelmatrix import model_matrix
@@ -83,7 +84,11 @@ def fit_sunab(engine: str, request: FitRequest, frame: Frame) -> EstimationResul
     started = clock.perf_counter()
     made = averaged(request, frame)
     found = inference(made.model, request, request.vcov, ssc_words(request.ssc))
-    return _result(engine, request, made.model, found, made.combine, made.terms, started)
+    result = _result(engine, request, made.model, found, made.combine, made.terms, started)
+    _, cohort, _ = _split(parse(request.formula, columns=frame.names))
+    if request.unit is None:
+        return result
+    return result.with_(conditions=small_cohorts(frame[cohort].as_float(), codes_of(frame, (request.unit,))))
 
 
 def _model(

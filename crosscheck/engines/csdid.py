@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from crosscheck.conventions import interval, p_of
+from crosscheck.engines._cohorts import small_cohorts
 from crosscheck.engines._oracle_did import long_data
 from crosscheck.engines._shared import recording
 from crosscheck.engines.base import YES, Support
@@ -102,7 +103,7 @@ class CsdidEngine:
                 notes=("influence functions over units; no small-sample factor",),
             ),
             vcov=_covariance(fit, units) if aggregated is None else (),
-            conditions=tuple(caught.conditions),
+            conditions=(*small_cohorts(data["cc_g"].to_numpy(), data["cc_id"].to_numpy()), *caught.conditions),
             seconds=seconds,
         )
 

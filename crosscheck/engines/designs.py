@@ -30,6 +30,7 @@ FITTERS = {
     "placebo": "_designs_random:fit_placebo",
     "wild_bootstrap": "_designs_random:fit_wild",
     "inference_grid": "_designs_random:fit_grid",
+    "monte_carlo": "_designs_monte:fit_monte_carlo",
     "psm_did": "_designs_match:fit_match",
 }
 

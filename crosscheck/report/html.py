@@ -127,6 +127,7 @@ def _environment() -> Environment:
         column_label=words.column_label,
         quantity=words.short_name,
         vcov=words.vcov_name,
+        options=words.options_text,
         formula=words.plain_formula,
         listing=words.listing,
         group=words.group_of,

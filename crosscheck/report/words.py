@@ -241,3 +241,18 @@ def _split_bars(formula: str) -> list[str]:
         else:
             current.append(char)
     return [*parts, "".join(current)]
+
+
+def options_text(options: Mapping[str, Any]) -> str:
+    """Return the options of a column in words; draws by their file, whose content stands in the run file."""
+    return ", ".join(f"{name} {_option(value)}" for name, value in options.items() if value not in (None, [], (), ""))
+
+
+def _option(value: Any) -> str:
+    if isinstance(value, Mapping):
+        if "codes" in value and "path" in value:
+            return f"{value['path']} (sha256 {str(value.get('sha256', ''))[:12]})"
+        return "{" + ", ".join(f"{k}: {_option(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_option(v) for v in value) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
