@@ -238,6 +238,54 @@ def shrink(
 
 
 @cli.command()
+@click.option("--budget", metavar="BUDGET", help="Time (90s, 10m, 2h) or panels (500p).  [default: the profile's]")
+@click.option("--engines", "engines_", multiple=True, metavar="ID,...", help="Only these engines.")
+@click.option("--properties", multiple=True, metavar="ID,...", help="Only these properties, or kinds of them.")
+@click.option("--seed", type=int, help="Where the panels' seeds begin.  [default: 0]")
+@click.option("--profile", default="ci", show_default=True, metavar="ci|nightly", help="How wide is drawn.")
+@click.option("--resume", is_flag=True, help="Go on with the campaign in the folder.")
+@click.option("--executor", metavar="WHERE", help="local:N processes, or dask://HOST:PORT.  [default: here]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("reports/campaign"), show_default=True, help="Folder."
+)
+@click.option("--record", "record_", is_flag=True, help="Record what a live R says, for machines without R.")
+@click.option("--corpus", type=click.Path(path_type=Path), help="Folder of what R said.")
+@_format_option
+def campaign(
+    budget: str | None,
+    engines_: tuple[str, ...],
+    properties: tuple[str, ...],
+    seed: int | None,
+    profile: str,
+    resume: bool,
+    executor: str | None,
+    out: Path,
+    record_: bool,
+    corpus: Path | None,
+    format_: str,
+) -> int:
+    """Draw panels of known effect, send them through every engine, and shrink what nobody can explain."""
+    from crosscheck.campaign.command import CampaignRequest, campaign_command
+
+    return campaign_command(
+        CampaignRequest(
+            budget=budget,
+            engines=engines_,
+            properties=properties,
+            seed=seed,
+            profile=profile,
+            resume=resume,
+            executor=executor,
+            out=out,
+            record=record_,
+            corpus=corpus,
+            format=format_,
+            command=_command_line(),
+        )
+    )
+
+
+@cli.command()
 @click.argument("name", type=click.Choice(["report", "study", "request", "result", "finding"]))
 def schema(name: str) -> int:
     """Print the JSON Schema of a file or message."""

@@ -25,6 +25,7 @@ Design = Literal[
     "inference_grid",
     "monte_carlo",
 ]
+Also = Literal["fitted", "residuals", "predicted", "log_likelihood", "f_statistic"]
 Estimator = Literal["feols", "fepois", "feglm", "re", "between", "att_gt", "sunab", Design]
 
 
@@ -102,6 +103,10 @@ class FitRequest(Model):
         What else the estimator needs; validated per estimator in :mod:`crosscheck.study`.
     conf_level : float
         Of the confidence interval.
+    also : tuple of str
+        What else is wanted: the block ``rows`` over the rows of the data (``fitted``, ``residuals``, and ``predicted``,
+        which rows without an outcome have too), and statistics of the fit as extras. An engine that does not have one
+        of them leaves it out. Studies ask for none, and then the request reads and hashes as if the field did not exist.
     """
 
     estimator: Estimator = "feols"
@@ -114,10 +119,11 @@ class FitRequest(Model):
     options: dict[str, Any] = {}
     conf_level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     columns: tuple[str, ...] = ()
+    also: tuple[Also, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON that crosses to workers and that is hashed."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude=None if self.also else {"also"})
 
     @property
     def hash(self) -> str:

@@ -19,7 +19,7 @@ from crosscheck.formula import functions, parse
 from crosscheck.frame import Frame
 from crosscheck.results import EstimationResult
 from crosscheck.simulate.panel import Panel
-from crosscheck.spec import FitRequest
+from crosscheck.spec import FitRequest, SscSpec
 from crosscheck.verdict import Severity
 
 PropertyKind = Literal["relation", "differential", "truth"]
@@ -276,7 +276,7 @@ def features(request: FitRequest) -> str:
             words.append("fe^fe")
         if formula.iv is not None:
             words.append("iv")
-        words += sorted(set(functions(formula)) & {"i", "lag", "poly", "factor"})
+        words += sorted(functions(formula) & {"i", "lag", "poly", "factor"})
         if not formula.intercept and not formula.fixed_effects:
             words.append("no-constant")
     if request.weights is not None:
@@ -284,8 +284,15 @@ def features(request: FitRequest) -> str:
     for name in ("family", "est_method", "control_group", "base_period", "aggregation"):
         if name in request.options:
             words.append(str(request.options[name]))
+    for name, word in (("anticipation", "anticipation"), ("covariates", "covariates"), ("balance_e", "balance_e")):
+        if request.options.get(name):
+            words.append(word)
     if request.options.get("panel") is False:
         words.append("repeated-cross-sections")
+    if request.options.get("allow_unbalanced"):
+        words.append("unbalanced")
+    if request.ssc != SscSpec():
+        words.append("ssc")
     return " ".join(words)
 
 

@@ -36,6 +36,8 @@ class OracleEngine:
             return _att_gt(request)
         if request.estimator in ("re", "between"):
             return _panel(request)
+        if request.estimator not in ("feols", "sunab"):
+            return Support("never", f"{request.estimator} is a design; its engine is `designs`")
         formula = parse(request.formula)
         if ("sunab" in functions(formula)) != (request.estimator == "sunab"):
             return Support("never", 'sunab() belongs to estimator = "sunab"')

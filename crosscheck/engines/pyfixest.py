@@ -113,7 +113,8 @@ class Pyfixest:
                 "between": ("notyet", "pyfixest has no between estimator"),
                 "att_gt": ("notyet", "pyfixest has no Callaway-Sant'Anna estimator"),
             }
-            reach, reason = lacking[request.estimator]
+            other = ("never", f"{request.estimator} is a design, not an estimator of pyfixest")
+            reach, reason = lacking.get(request.estimator, other)
             return Support(reach, reason)  # type: ignore[arg-type]
         return _refusal(request, parse(request.formula))
 

@@ -55,7 +55,7 @@ class Statsmodels:
         """Say whether statsmodels gives exactly what is asked, as far as that does not hang on the data."""
         if request.estimator not in ("feols", "fepois", "feglm"):
             lacking = {"sunab": "notimpl", "att_gt": "notyet", "re": "notimpl", "between": "notyet"}
-            reach: Any = lacking[request.estimator]
+            reach: Any = lacking.get(request.estimator, "never")
             return Support(reach, f"{request.estimator} is not wrapped for statsmodels")
         return refusal(request, parse(request.formula))
 

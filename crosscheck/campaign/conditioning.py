@@ -1,0 +1,140 @@
+"""Is a difference no larger than what the last digits of the data decide?
+
+No algorithm does better than the exact answer to slightly other data. The replay moves every number of the regressors
+and of the outcome by a part in 1e13, twice, in each engine; where the answers of one engine move as far as the two
+engines are apart, the model is too badly conditioned for the digits asked for. Likewise where one engine drops a
+regressor that is nearly collinear and the other does not: both are fitted without it, and have to agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from crosscheck.campaign.case import Fit
+from crosscheck.compare import Cell
+from crosscheck.errors import CrosscheckError
+from crosscheck.explain.model import Explanation
+from crosscheck.formula import emit, names, parse
+from crosscheck.frame import Column, Frame
+from crosscheck.results import EstimationResult
+from crosscheck.spec import FitRequest
+
+NOISE = 1e-13
+MARGIN = 10.0
+DRAWS = 2
+DIFFERENT = ("unexplained", "missing_candidate", "missing_reference")
+
+
+def jittered(frame: Frame, columns: Sequence[str], draw: int) -> Frame:
+    """Return the frame with each number of the columns moved by up to a part in 1e13; zeros stay."""
+    rng = np.random.Generator(np.random.PCG64([draw, 1_013]))
+    moved = []
+    for column in frame.columns:
+        if column.name in columns and column.kind == "float":
+            factor = 1.0 + NOISE * rng.uniform(-1, 1, column.values.size)
+            moved.append(Column(column.name, "float", column.values * factor))
+        else:
+            moved.append(column)
+    return Frame(tuple(moved), frame.nrows)
+
+
+def explain_conditioning(
+    cells: Sequence[Cell],
+    reference: EstimationResult,
+    candidate: EstimationResult,
+    request: FitRequest,
+    frame: Frame,
+    fit: Fit,
+) -> list[Cell]:
+    """Explain cells by conditioning, where the replay shows it."""
+    if not request.formula:
+        return list(cells)
+    formula = parse(request.formula)
+    groups = {n for parts in formula.fixed_effects for n in parts} | set(request.vcov.cluster)
+    numbers = [n for n in names(formula) if n not in groups]
+    spread: dict[tuple[str, str], float] = {}
+    changed_terms = False
+    for side in (reference, candidate):
+        base = {(t, q): v for t, q, v in side.quantities()}
+        for draw in range(DRAWS):
+            again = fit(side.engine, request, jittered(frame, numbers, draw + 1))
+            if again.status != "ok":
+                changed_terms = True
+                continue
+            values = {(t, q): v for t, q, v in again.quantities()}
+            changed_terms |= {r.term for r in again.coefs} != {r.term for r in side.coefs}
+            for key, value in base.items():
+                other = values.get(key)
+                if value is not None and other is not None and np.isfinite(value) and np.isfinite(other):
+                    spread[key] = max(spread.get(key, 0.0), abs(value - other))
+    out = []
+    without = None
+    for cell in cells:
+        if cell.verdict not in DIFFERENT or cell.severity == "none":
+            out.append(cell)
+            continue
+        moved = spread.get((cell.term, cell.quantity), 0.0)
+        if cell.abs_diff is not None and cell.verdict == "unexplained" and cell.abs_diff <= MARGIN * moved:
+            out.append(cell.explained("convergence", (_conditioned(moved),)))
+            continue
+        if cell.verdict in ("missing_candidate", "missing_reference") or changed_terms:
+            without = without if without is not None else _agree_without(reference, candidate, request, frame, fit)
+            if without:
+                out.append(cell.explained("convention", (_collinear(without),)))
+                continue
+        out.append(cell)
+    return out
+
+
+def _agree_without(
+    reference: EstimationResult, candidate: EstimationResult, request: FitRequest, frame: Frame, fit: Fit
+) -> tuple[str, ...]:
+    """Return the regressors that one side dropped, where both agree once they are left out; else nothing."""
+    formula = parse(request.formula)
+    kept = [{row.term for row in side.coefs} for side in (reference, candidate)]
+    disputed = tuple(sorted(kept[0] ^ kept[1]))
+    if not disputed:
+        return ()
+    named = {term: emit(replace(formula, terms=(term,), fixed_effects=(), iv=None)) for term in formula.terms}
+    gone = [t for t, text in named.items() if any(f"`{d}`" in text for d in disputed)]
+    rest = tuple(t for t in formula.terms if t not in gone)
+    if not gone or not rest or formula.iv is not None:
+        return ()
+    try:
+        smaller = request.model_copy(update={"formula": emit(replace(formula, terms=rest))})
+        a, b = (fit(side.engine, smaller, frame) for side in (reference, candidate))
+    except CrosscheckError:
+        return ()
+    if a.status != "ok" or b.status != "ok" or {r.term for r in a.coefs} != {r.term for r in b.coefs}:
+        return ()
+    for row in a.coefs:
+        other = b.coef(row.term)
+        if other is None or row.estimate is None or other.estimate is None or not row.std_error:
+            return ()
+        if abs(row.estimate - other.estimate) > 1e-8 * abs(row.estimate) + 1e-6 * row.std_error:
+            return ()
+    return disputed
+
+
+def _conditioned(moved: float) -> Explanation:
+    return Explanation(
+        rule="conditioning",
+        title="the last digits of the data decide this number",
+        verdict="convergence",
+        formula=f"data moved by a part in 1e13: the number itself moves by {moved:.3g}",
+        replay=moved,
+        remedy={"": "rescale or centre the regressors"},
+    )
+
+
+def _collinear(terms: Sequence[str]) -> Explanation:
+    return Explanation(
+        rule="collinearity_choice",
+        title="which of several collinear regressors is left out",
+        verdict="convention",
+        formula=f"without {', '.join(terms)} both engines agree",
+        remedy={"": "leave one of the collinear regressors out of the formula"},
+    )

@@ -1,0 +1,183 @@
+"""Is a discrepancy real, and what is the smallest panel that shows it?
+
+Each new identity is checked again by itself on a warm worker. Then its specification is made plainer (quirk by quirk,
+by hypothesis where that finds a smaller one), its request too, and the shared shrinker takes rows, columns and decimals
+away; the identity stays the same throughout. What is left is a finding.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from crosscheck.campaign.case import Case, Discrepancy, Fit, Identity
+from crosscheck.campaign.fits import Fitter
+from crosscheck.campaign.known import known_rows, recognise
+from crosscheck.campaign.plainer import plainer_panel, plainer_request
+from crosscheck.campaign.plan import Settings, cases_of
+from crosscheck.campaign.properties import properties
+from crosscheck.campaign.screen import check, fitter_of
+from crosscheck.canon import plain
+from crosscheck.errors import CrosscheckError
+from crosscheck.frame import Frame
+from crosscheck.shrink import Layout, shrink
+
+Event = dict[str, Any]
+MOST_CALLS = 400
+"""Fits that the making of one finding may cost."""
+MOST_SECONDS = 90.0
+
+
+class Confirmer:
+    """Makes findings of discrepancies that are new, each identity once."""
+
+    def __init__(self, settings: Settings, versions: Mapping[str, str], folder: Path, *, corpus: str = "") -> None:
+        self.settings, self.versions, self.folder, self.corpus = settings, dict(versions), folder, corpus
+        self.seen: set[str] = set()
+        self.made = 0
+        self._fitter: Fitter | None = None
+
+    def remember(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Learn which identities an interrupted campaign had reported."""
+        for event in events:
+            if event["event"] == "finding":
+                self.made += 1
+                self.seen.update(event["identities"])
+
+    def close(self) -> None:
+        """End the fitter's threads."""
+        if self._fitter is not None:
+            self._fitter.close()
+
+    def findings(self, event: Mapping[str, Any], *, most: int, until: float | None) -> Iterator[Event]:
+        """Yield a finding for each discrepancy of a panel that is new in this campaign.
+
+        Parameters
+        ----------
+        event : mapping
+            The panel's line.
+        most : int
+            Beyond so many findings nothing is shrunk any more: the finding is the panel itself.
+        until : float or None
+            The same after this moment of ``time.monotonic``.
+        """
+        fresh = [
+            (place, Identity(**one["identity"]))
+            for place, row in enumerate(event["cases"])
+            for one in row.get("discrepancies", ())
+            if one["kind"] == "new"
+        ]
+        fresh = [(place, identity) for place, identity in fresh if str(identity) not in self.seen]
+        if not fresh:
+            return
+        cases = list(cases_of(self.settings, int(event["number"])))
+        for place, identity in fresh:
+            if str(identity) in self.seen:
+                continue
+            self.seen.add(str(identity))
+            small = self.made < most and (until is None or time.monotonic() < until)
+            made = self._finding(cases[place], identity, small=small)
+            if made is not None:
+                self.made += 1
+                yield made
+
+    def _finding(self, case: Case, identity: Identity, *, small: bool) -> Event | None:
+        if self._fitter is None:
+            job = {
+                "settings": self.settings.model_dump(mode="json"),
+                "versions": self.versions,
+                "corpus": self.corpus,
+            }
+            self._fitter = fitter_of(job)
+        fitter = self._fitter
+        fitter.forget()
+        narrow = case.with_(engines=_pair(case, identity))
+        start = seen_in(narrow, identity, fitter)
+        base: Event = {"event": "finding", "identities": [str(identity)], "case": case.to_json()}
+        if start is None:
+            return base | {
+                "status": "not_repeated",
+                "says": "the discrepancy did not show again when checked by itself",
+            }
+        shrunk, steps = self._shrunk(narrow, identity, fitter) if small else (narrow, 0)
+        last = seen_in(shrunk, identity, fitter) or start
+        merged = str(last.identity)
+        match = recognise(last, known_rows())
+        already = merged in self.seen and merged != str(identity)
+        self.seen.add(merged)
+        return base | {
+            "identities": sorted({str(identity), merged}),
+            "status": "known" if match else "repeats" if already else "new",
+            "known": match.id if match else "",
+            "discrepancy": plain(last),
+            "rows": shrunk.frame.nrows,
+            "checks": steps,
+            "request": shrunk.request.model_dump(mode="json", exclude_defaults=True),
+            "data": _columns(shrunk.frame),
+        }
+
+    def _shrunk(self, case: Case, identity: Identity, fit: Fit) -> tuple[Case, int]:
+        """Make a case smaller in three passes: its specification, its request, its rows and values."""
+        deadline = time.monotonic() + MOST_SECONDS
+        calls = 0
+
+        def shows(candidate: Case) -> bool:
+            nonlocal calls
+            if calls >= MOST_CALLS or time.monotonic() > deadline:
+                return False
+            calls += 1
+            try:
+                return seen_in(candidate, identity, fit) is not None
+            except CrosscheckError:
+                return False
+
+        case = plainer_panel(case, shows, self.settings.limits)
+        case = plainer_request(case, shows)
+
+        def question(frame: Frame) -> str | None:
+            return identity.slug if frame.nrows and shows(case.with_(frame=frame)) else None
+
+        used = [n for n in case.frame.names if n in case.request.columns] or list(case.frame.names)
+        bare = case.frame.select(used)
+        if shows(case.with_(frame=bare)):
+            case = case.with_(frame=bare)
+        small = shrink(
+            case.frame, question, layout=_layout(case), max_calls=MOST_CALLS - calls, max_seconds=MOST_SECONDS
+        )
+        return case.with_(frame=small.frame), calls
+
+
+def _layout(case: Case) -> Layout:
+    """Say which columns of a simulated panel mean what."""
+    there = case.frame.names
+    kept = {n for n in case.request.columns if n in there}
+    return Layout(
+        unit="unit" if "unit" in there else None,
+        time="time" if "time" in there else None,
+        groups=tuple(n for n in ("sector", "region", "country", "grade", "cluster") if n in there),
+        calendar=tuple(n for n in ("cohort",) if n in there),
+        keep=frozenset() if case.request.formula else frozenset(kept),
+        binary=frozenset({"treated"} & set(there)),
+        positive=frozenset({"weight"} & set(there)),
+    )
+
+
+def _pair(case: Case, identity: Identity) -> tuple[str, ...]:
+    wanted = (identity.engine, identity.against)
+    return tuple(e for e in case.engines if e in wanted) or case.engines
+
+
+def seen_in(case: Case, identity: Identity, fit: Fit) -> Discrepancy | None:
+    """Return the discrepancy of an identity, where the case shows it."""
+    prop = properties()[case.rule]
+    if prop.applies(case):
+        return None
+    checked, _ = check(case, fit)
+    return next((d for d in checked.discrepancies if identity.same_bug(d.identity)), None)
+
+
+def _columns(frame: Frame) -> dict[str, Any]:
+    """Return a small sample as data: kind, values and levels of each column."""
+    return {c.name: {"kind": c.kind, "values": c.values.tolist(), "levels": list(c.levels)} for c in frame.columns}

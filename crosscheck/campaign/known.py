@@ -1,0 +1,107 @@
+"""Which discrepancies have been met before? They are recognised by identity, counted apart and never hidden.
+
+Rows come from ``known.toml`` beside this module: limits that engines state themselves (``refusal``), agreed differences
+of meaning (``convention``), and reported faults (``bug``), each with a reason and a source.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from crosscheck.campaign.case import Discrepancy
+from crosscheck.errors import UsageError
+from crosscheck.spec import Model
+
+KNOWN_FILE = Path(__file__).with_name("known.toml")
+KnownKind = Literal["refusal", "convention", "bug", "numerical"]
+
+
+class KnownDiscrepancy(Model):
+    """One row: what it covers, and why it is not new.
+
+    Attributes
+    ----------
+    id : str
+    kind : str
+        ``refusal``: the engine says that it does not do this; ``convention``: both are right; ``bug``: reported, or
+        in ``fixtures/findings``; ``numerical``: digits lost by an algorithm.
+    engine : str
+        Whose discrepancy; ``*`` for any.
+    against : str or None
+        The other engine, where it matters.
+    rules, quantities : tuple of str
+        Empty: any.
+    features : tuple of str
+        Words that the request has to have.
+    without : tuple of str
+        Words that it must not have.
+    says : str
+        A regular expression that the sentence, or the engine's reason, has to hold.
+    why, source : str
+    """
+
+    id: str
+    kind: KnownKind
+    engine: str
+    against: str | None = None
+    rules: tuple[str, ...] = ()
+    quantities: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    says: str = ""
+    why: str = Field(min_length=10)
+    source: str = Field(min_length=3)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(self.says)
+
+    def covers(self, one: Discrepancy) -> bool:
+        """Say whether a discrepancy is this one."""
+        identity = one.identity
+        words = identity.features.split()
+        return (
+            self.engine in ("*", identity.engine)
+            and self.against in (None, identity.against)
+            and (not self.rules or identity.rule in self.rules)
+            and (not self.quantities or identity.quantity in self.quantities)
+            and all(w in words for w in self.features)
+            and not any(w in words for w in self.without)
+            and (not self.says or self._pattern.search(f"{one.says} {one.value}") is not None)
+        )
+
+
+class _File(Model):
+    known: tuple[KnownDiscrepancy, ...] = ()
+
+
+@lru_cache(maxsize=4)
+def known_rows(path: Path = KNOWN_FILE) -> tuple[KnownDiscrepancy, ...]:
+    """Read the rows.
+
+    Raises
+    ------
+    UsageError
+        Where the file is malformed or an id stands twice.
+    """
+    try:
+        rows = _File.model_validate(tomllib.loads(path.read_text("utf-8"))).known
+    except (ValidationError, tomllib.TOMLDecodeError, OSError) as error:
+        raise UsageError(f"known discrepancies cannot be read: {error}", where=str(path)) from error
+    ids = [row.id for row in rows]
+    twice = next((i for i in ids if ids.count(i) > 1), None)
+    if twice is not None:
+        raise UsageError(f"two known discrepancies have the id {twice!r}", where=str(path))
+    return rows
+
+
+def recognise(one: Discrepancy, rows: Iterable[KnownDiscrepancy]) -> KnownDiscrepancy | None:
+    """Return the first row that covers a discrepancy."""
+    return next((row for row in rows if row.covers(one)), None)
