@@ -106,7 +106,7 @@ class FitRequest(Model):
     also : tuple of str
         What else is wanted: the block ``rows`` over the rows of the data (``fitted``, ``residuals``, and ``predicted``,
         which rows without an outcome have too), and statistics of the fit as extras. An engine that does not have one
-        of them leaves it out. Studies ask for none, and then the request reads and hashes as if the field did not exist.
+        of them leaves it out. Studies ask for none; then the request reads and hashes as if there were no such field.
     """
 
     estimator: Estimator = "feols"
