@@ -182,6 +182,59 @@ def audit(study: Path, out: Path | None, fail_on: str, format_: str) -> int:
 
 
 @cli.command()
+@click.argument("engine")
+@click.argument("old")
+@click.argument("new")
+@click.argument("studies", nargs=-1, metavar="[STUDY...]")
+@click.option("--witness", "witnesses", multiple=True, metavar="ENGINE", help="Who else is asked (may be given again).")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the reports.  [default: reports/upgrade-...]")
+@click.option("--table", "tables", multiple=True, help="Only this table (may be given again).")
+@click.option("--transport", type=TRANSPORTS, default="auto", show_default=True, help="How R is reached.")
+@click.option("--fail-on", type=FAIL_ON, default="printed", show_default=True, help="Least severity that gives exit 1.")
+@click.option("--timeout", type=SECONDS, default=120.0, show_default=True, help="Seconds for one fit.")
+@click.option("--no-cache", is_flag=True, help="Fit everything again.")
+@_format_option
+def upgrade(
+    engine: str,
+    old: str,
+    new: str,
+    studies: tuple[str, ...],
+    witnesses: tuple[str, ...],
+    out: Path | None,
+    tables: tuple[str, ...],
+    transport: Transport,
+    fail_on: Severity,
+    timeout: float,
+    no_cache: bool,
+    format_: str,
+) -> int:
+    """Run studies at two versions of an engine and say what changed, and whom the witnesses support.
+
+    OLD and NEW are versions such as 0.50.1, `installed`, or the path of a wheel. Each version is installed once, into
+    an environment of its own. Without STUDY, the studies below fixtures/studies.
+    """
+    from crosscheck.upgrade.command import UpgradeRequest, run_upgrade
+
+    return run_upgrade(
+        UpgradeRequest(
+            engine=engine,
+            old=old,
+            new=new,
+            studies=tuple(Path(s) for s in studies),
+            witnesses=witnesses,
+            out=out,
+            tables=tables,
+            transport=transport,
+            fail_on=fail_on,
+            timeout=timeout,
+            use_cache=not no_cache,
+            format=format_,
+            command=_command_line(),
+        )
+    )
+
+
+@cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.argument("table")
 @click.argument("column")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -43,9 +42,12 @@ def make_version(cache: Path, version: str, source: str, package: str = "toyreg"
     """Make the environment of ``toy@version`` whose ``toyreg`` has this source; return its folder."""
     requirements = (f"{package}=={version}",)
     folder = environments_dir(cache) / folder_name(requirements)
-    (folder / "bin").mkdir(parents=True)
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    site = next(folder.glob("lib/python3*/site-packages"))
+    site = folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    for made in (folder / "bin", site):
+        made.mkdir(parents=True)
+    base = Path(sys._base_executable).resolve()
+    (folder / "bin" / "python").symlink_to(base)
+    (folder / "pyvenv.cfg").write_text(f"home = {base.parent}\n", "utf-8")
     (site / f"{package}.py").write_text(source, "utf-8")
     info = site / f"{package}-{version}.dist-info"
     info.mkdir()

@@ -12,10 +12,10 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
 from crosscheck.engines.base import YES, Engine, Support
-from crosscheck.engines.pinned import Pinned, pin_of
+from crosscheck.engines.pinned import Pin, Pinned, pin_of
 from crosscheck.errors import UsageError, nearest
 
-__all__ = ["YES", "Engine", "Pinned", "Support", "get", "known_ids", "pin_of"]
+__all__ = ["YES", "Engine", "Pin", "Pinned", "Support", "get", "known_ids", "pin_of"]
 
 GROUP = "crosscheck.engines"
 SOURCES = ("published", "truth")
