@@ -235,6 +235,20 @@ def upgrade(
 
 
 @cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new study.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="First start of the search.")
+@click.option("--attempts", type=click.IntRange(1, 1000), default=12, show_default=True, help="Starts that are tried.")
+@click.option("--force", is_flag=True, help="Replace the files of an earlier reconstruction.")
+@_format_option
+def reconstruct(folder: Path, out: Path, seed: int, attempts: int, force: bool, format_: str) -> int:
+    """Simulate a panel that gives a paper's printed numbers, from published.csv and audit.toml in FOLDER."""
+    from crosscheck.reconstructing.command import run_reconstruct
+
+    return run_reconstruct(folder, out, seed=seed, attempts=attempts, force=force, format_=format_)
+
+
+@cli.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.argument("table")
 @click.argument("column")

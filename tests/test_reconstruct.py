@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
@@ -16,8 +17,10 @@ from crosscheck.audit.facts import Facts as AuditFacts
 from crosscheck.audit.paper import Paper, build
 from crosscheck.audit.simulate import simulate_paper
 from crosscheck.audit.tokens import rows_of, tokens_of
-from crosscheck.errors import DataError, StudyError
-from crosscheck.simulate.consistent import consistent_layout, reconstruct_study
+from crosscheck.errors import DataError, StudyError, UsageError
+from crosscheck.reconstructing.command import run_reconstruct
+from crosscheck.reconstructing.files import FILES
+from crosscheck.simulate.consistent import consistent_layout
 from crosscheck.simulate.counts import whole_numbers
 from crosscheck.simulate.printed import Layout, printed_moments, printed_regressions
 from crosscheck.simulate.reconstruct import _least_distance, quantile_match, reconstruct
@@ -354,9 +357,13 @@ def small_study(folder: Path, r2: str = "") -> Path:
 
 def test_a_study_is_reconstructed(tmp_path, capsys):
     folder = small_study(tmp_path / "small")
-    assert reconstruct_study(folder, tmp_path / "out") == 0
-    assert "jointly possible" in capsys.readouterr().out
-    made = pd.read_csv(tmp_path / "out" / "panel.csv")
+    out = tmp_path / "out"
+    assert run_reconstruct(folder, out) == 0
+    said = capsys.readouterr()
+    assert "gives 19 of 19 printed numbers: they are jointly possible" in said.out
+    assert "looking for a panel of 9 units and 6 periods" in said.err
+    assert {p.name for p in out.iterdir()} == set(FILES)
+    made = pd.read_csv(out / "panel.csv")
     printed = pd.read_csv(folder / "published.csv", dtype=str, keep_default_na=False)
     found = {(r.term, r.quantity): r.printed for r in printed.itertuples() if r.table == "t2"}
     dummies = pd.get_dummies(made[["unit", "time"]].astype(str), drop_first=True).to_numpy(dtype=float)
@@ -367,15 +374,92 @@ def test_a_study_is_reconstructed(tmp_path, capsys):
         assert f"{b[i]:.4f}" == found[term, "estimate"]
         assert f"{se[i]:.4f}" == found[term, "std_error"]
     assert f"{r2:.4f}" == found["", "r2"]
+    listed = pd.read_csv(out / "reproduction.csv", dtype=str, keep_default_na=False)
+    assert len(listed) == len(printed)
+    assert set(listed["reproduced"]) == {"yes"}
+    assert "simulated" in (out / "SOURCE.md").read_text("utf-8")
+    assert "19 of 19" in (out / "NOTES.md").read_text("utf-8")
+
+
+def test_the_new_study_runs_and_engines_meet_the_printed_numbers(tmp_path, monkeypatch, capsys):
+    from crosscheck.cli import main
+
+    monkeypatch.setenv("CROSSCHECK_CACHE", str(tmp_path / "cache"))
+    run_reconstruct(small_study(tmp_path / "small"), tmp_path / "out")
+    with pytest.raises(SystemExit) as left:
+        main(
+            [
+                "run",
+                str(tmp_path / "out"),
+                "--out",
+                str(tmp_path / "report"),
+                "--engine",
+                "oracle",
+                "--engine",
+                "designs",
+            ]
+        )
+    assert left.value.code == 0, capsys.readouterr()
+
+
+def test_nothing_is_overwritten_without_force(tmp_path, capsys):
+    folder = small_study(tmp_path / "small")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "panel.csv").write_text("mine", "utf-8")
+    with pytest.raises(UsageError, match=r"holds panel\.csv"):
+        run_reconstruct(folder, out)
+    assert (out / "panel.csv").read_text("utf-8") == "mine"
+    (out / "thesis.tex").write_text("mine", "utf-8")
+    with pytest.raises(UsageError, match="no reconstruction has written"):
+        run_reconstruct(folder, out, force=True)
+    (out / "thesis.tex").unlink()
+    assert run_reconstruct(folder, out, force=True) == 0
+    assert (out / "panel.csv").read_text("utf-8").startswith("unit,time")
+    with pytest.raises(UsageError, match="over the paper's folder"):
+        run_reconstruct(folder, folder, force=True)
+    capsys.readouterr()
+
+
+def test_columns_out_of_reach_are_named_and_left_out(tmp_path, capsys):
+    folder = small_study(tmp_path / "small")
+    facts = (
+        STUDY_FACTS
+        + """
+[[sample]]
+id = "matched"
+within = "full"
+kind = "matched"
+[[column]]
+table = "t3"
+id = "1"
+outcome = "y"
+terms = ["D"]
+sample = "matched"
+"""
+    )
+    (folder / "audit.toml").write_text(facts, "utf-8")
+    with (folder / "published.csv").open("a", encoding="utf-8") as file:
+        file.write("t3,1,D,estimate,0.3000\nt9,1,D,estimate,0.1000\n")
+    assert run_reconstruct(folder, tmp_path / "out") == 0
+    said = capsys.readouterr()
+    assert "left out: t3:1: its sample is matched" in said.err
+    assert "left out: t9:1: audit.toml does not declare it" in said.err
+    assert "t3:1: its sample is matched" in (tmp_path / "out" / "NOTES.md").read_text("utf-8")
+    assert "t3" not in (tmp_path / "out" / "published.csv").read_text("utf-8")
 
 
 def test_a_study_without_a_panel_says_what_stays_apart(tmp_path, capsys):
     folder = small_study(tmp_path / "small", r2="0.0500")
-    assert reconstruct_study(folder, tmp_path / "out", attempts=1) == 1
+    assert run_reconstruct(folder, tmp_path / "out", attempts=1) == 1
     said = capsys.readouterr().out
     assert "stay apart" in said
-    assert "proves nothing" in said
+    assert "t2:1" in said
+    assert "printed as [" in said
+    assert "nothing was written" in said
     assert not (tmp_path / "out").exists()
+    assert run_reconstruct(folder, tmp_path / "out", attempts=1, format_="json") == 1
+    assert json.loads(capsys.readouterr().out)["feasible"] is False
 
 
 def test_undeclared_facts_are_asked_for(tmp_path):
@@ -383,6 +467,6 @@ def test_undeclared_facts_are_asked_for(tmp_path):
     text = STUDY_FACTS.replace('[treatment]\nterm = "D"\nstarts = [2013]\n', "")
     (folder / "audit.toml").write_text(text, encoding="utf-8")
     with pytest.raises(StudyError, match="balanced panel and a treatment"):
-        reconstruct_study(folder, tmp_path / "out")
+        run_reconstruct(folder, tmp_path / "out")
     with pytest.raises(StudyError, match="no such folder"):
-        reconstruct_study(tmp_path / "nowhere", tmp_path / "out")
+        run_reconstruct(tmp_path / "nowhere", tmp_path / "out")

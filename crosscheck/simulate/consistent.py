@@ -1,12 +1,11 @@
 """Could these tables have been printed from one data set? Here is one, if it can be found.
 
-``crosscheck reconstruct STUDY`` reads ``published.csv`` and ``audit.toml``, invents units with the declared numbers of
-treated ones and members of subsamples, and writes a panel that gives every printed number, or says which stay apart.
+Reads ``published.csv`` and ``audit.toml``, invents units with the declared numbers of treated ones and members of
+subsamples, and looks for a panel that gives every printed number; :mod:`crosscheck.reconstructing` writes it.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,17 +14,15 @@ import numpy as np
 from crosscheck.audit.facts import Claims, Facts, read_toml
 from crosscheck.audit.paper import Paper, build
 from crosscheck.audit.tokens import rows_of, tokens_of
-from crosscheck.errors import DataError, StudyError
+from crosscheck.errors import StudyError
 from crosscheck.simulate.counts import whole_numbers
 from crosscheck.simulate.printed import NEVER, Layout, printed_moments, printed_regressions
 from crosscheck.simulate.reconstruct import Progress, Reconstruction, quantile_match, reconstruct
-from crosscheck.simulate.tables import write_csv
 from crosscheck.simulate.targets import Array, Moments, Problem
 
 ATTEMPTS = 12
 LIMIT = 120
 INSIDE = 0.95
-PANEL_FILE = "panel.csv"
 BETWEEN, TREND, WITHIN, LOAD = 1.0, 0.3, 0.25, 0.7
 
 
@@ -151,58 +148,3 @@ def _with_whole_numbers(
         j = problem.names.index(name)
         data[:, j] = whole_numbers(data[:, j], problem.moments[name], rng)
     return reconstruct(problem, data, frozen=whole, inside=INSIDE, max_iterations=LIMIT, progress=progress)
-
-
-def reconstruct_study(
-    path: Path, out: Path, *, seed: int = 1, attempts: int = ATTEMPTS, progress: Progress = lambda *_: None
-) -> int:
-    """Write a panel that gives all numbers of a study's printed tables, and say so on standard output.
-
-    Parameters
-    ----------
-    path : Path
-        Folder with ``published.csv`` and ``audit.toml``.
-    out : Path
-        Folder for ``panel.csv``, which is written only where every number is met.
-    seed, attempts : int
-        The first start, and how many are tried.
-
-    Returns
-    -------
-    int
-        0 where a panel was found; 1 where none was (which proves nothing: the report names what stays apart).
-
-    Raises
-    ------
-    CrosscheckError
-        For bad input.
-    """
-    if not path.is_dir():
-        raise StudyError("there is no such folder", where=str(path), hint="name the folder of published.csv")
-    paper = read_paper(path)
-    place, names, found = consistent_panel(paper, seed=seed, attempts=attempts, progress=progress)
-    count = len(found.achieved.labels)
-    if not found.feasible:
-        sys.stdout.write(f"no panel gives all {count} numbers; {len(found.unmet)} stay apart, among them:\n")
-        for label, value in found.unmet[:10]:
-            sys.stdout.write(f"  {label} would be {value:.8g}\n")
-        sys.stdout.write("this proves nothing: try another --seed, or crosscheck audit for proofs\n")
-        return 1
-    panel, treatment = paper.facts.panel, paper.facts.treatment
-    assert panel is not None
-    assert treatment is not None
-    if {panel.unit, panel.time, treatment.term} & set(names):
-        raise DataError("a variable has the name of the unit, the time or the treatment", where="audit.toml")
-    integer = {name for j, name in enumerate(names) if np.all(found.data[:, j] == np.round(found.data[:, j]))}
-    write_csv(
-        out / PANEL_FILE,
-        {
-            panel.unit: [place.units[i] for i in place.unit],
-            panel.time: [place.periods[t] for t in place.time],
-            "group": [place.group[i] for i in place.unit],
-            treatment.term: place.treatment.astype(int),
-            **{n: found.data[:, j].astype(int) if n in integer else found.data[:, j] for j, n in enumerate(names)},
-        },
-    )
-    sys.stdout.write(f"{out / PANEL_FILE} gives all {count} numbers: they are jointly possible\n")
-    return 0
