@@ -253,15 +253,36 @@ def reconstruct(folder: Path, out: Path, seed: int, attempts: int, force: bool, 
 @click.argument("table")
 @click.argument("column")
 @click.argument("term", required=False)
+@click.option("--printed", is_flag=True, help="Rank the conventions that give the printed standard errors instead.")
+@click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="Rows of the ranking (--printed).")
 @click.option("--transport", type=TRANSPORTS, default="auto", show_default=True, help="How R is reached.")
 @click.option("--timeout", type=SECONDS, default=120.0, show_default=True, help="Seconds for one fit.")
-@_format_option
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice([*FORMATS.choices, "latex"]),
+    default="text",
+    show_default=True,
+    help="What stdout gets; latex: a footnote for each cause.",
+)
 def explain(
-    study: Path, table: str, column: str, term: str | None, transport: Transport, timeout: float, format_: str
+    study: Path,
+    table: str,
+    column: str,
+    term: str | None,
+    printed: bool,
+    limit: int,
+    transport: Transport,
+    timeout: float,
+    format_: str,
 ) -> int:
     """Say why the numbers of a column (or of one term of it) differ, with formula, replay and remedy."""
-    from crosscheck.explaining import explain_cells
+    from crosscheck.explaining import explain_cells, explain_published
 
+    if printed:
+        if term is not None:
+            raise click.UsageError("--printed ranks a whole column: leave out the term.")
+        return explain_published(study, table, column, format_, limit)
     return explain_cells(study, table, column, term, transport, timeout, format_)
 
 

@@ -17,12 +17,15 @@ from typing import Any, NamedTuple
 from crosscheck import engines
 from crosscheck.canon import digest, dumps, plain
 from crosscheck.compare import INFERENCE, Cell, Context, Tolerance, compare, compare_printed, compare_truth
-from crosscheck.explain import explain_column, explain_printed
+from crosscheck.explain import explain_column, explain_printed, rank_column, stale_rows
+from crosscheck.explain.api import APPLIES, apply
 from crosscheck.explain.cohorts import explain_single_cohort
+from crosscheck.explain.forensics import nearest_words
 from crosscheck.explain.joint import explain_joint
 from crosscheck.explain.printed_df import explain_printed_df
 from crosscheck.plan import Plan, Task, python_environment, tree_hash
 from crosscheck.results import EstimationResult
+from crosscheck.spec import FitRequest
 from crosscheck.store import Cache
 from crosscheck.study import ColumnSpec, Study
 from crosscheck.verdict import AGREE, Severity, Verdict
@@ -32,6 +35,7 @@ SETTLED_SCHEMA = 1
 PRINTED_FIELDS = ("term", "quantity", "printed", "low", "high", "line")
 NOT_JUDGING = ("report", "audit", "simulate", "bridge", "designs")
 Again = Callable[[Task], EstimationResult]
+Refit = Callable[[str, FitRequest], "EstimationResult | None"]
 
 
 class Judged(NamedTuple):
@@ -168,9 +172,21 @@ def _judge(
 ) -> tuple[list[Cell], set[int]]:
     applied: set[int] = set()
     versions = {engine: info.version for engine, info in plan.infos.items()}
-    cells = column_cells(plan.study, column, tasks, results)
+    cells = column_cells(plan.study, column, tasks, results, refitting(plan, tasks, again))
     cells = [_known(plan.study, cell, versions, applied) for cell in cells]
     return second_opinion(cells, tasks, results, plan, again), applied
+
+
+def refitting(plan: Plan, tasks: Sequence[Task], again: Again) -> Refit:
+    """Return what fits another request with one of the column's engines; ``None`` where it is not reached live."""
+
+    def refit(engine: str, request: FitRequest) -> EstimationResult | None:
+        task = next((t for t in tasks if t.engine == engine), None)
+        if task is None or plan.infos[engine].transport != "live":
+            return None
+        return again(replace(task, column=replace(task.column, request=request), answer=None))
+
+    return refit
 
 
 def second_opinion(
@@ -217,7 +233,11 @@ def _first_change(first: EstimationResult, second: EstimationResult) -> str:
 
 
 def column_cells(
-    study: Study, column: ColumnSpec, tasks: Sequence[Task], results: Mapping[int, EstimationResult]
+    study: Study,
+    column: ColumnSpec,
+    tasks: Sequence[Task],
+    results: Mapping[int, EstimationResult],
+    refit: Refit | None = None,
 ) -> list[Cell]:
     """Compare all sources of a column: references with candidates, closed forms with engines, print with all."""
     printed = study.printed(column)
@@ -232,7 +252,7 @@ def column_cells(
         pairs += [("oracle", c) for c in candidates if c != "oracle"]
     for r, c in pairs:
         context = context_of(study, column, r, c)
-        cells.extend(_pair(by_engine[r], by_engine[c], context, column, frame))
+        cells.extend(_pair(by_engine[r], by_engine[c], context, column, frame, refit))
     for task in tasks:
         if task.recorded is not None:
             context = context_of(study, column, task.recorded.engine, task.engine)
@@ -244,7 +264,7 @@ def column_cells(
         if truths and result.status != "unsupported" and result.transport not in ("missing", "stale"):
             known = compare_truth(truths, result, context_of(study, column, "truth", engine))
             cells.extend(
-                _apply(c, explain_single_cohort(c, result, frame, column.request)) if c.verdict == "unexplained" else c
+                apply(c, explain_single_cohort(c, result, frame, column.request)) if c.verdict == "unexplained" else c
                 for c in known
             )
         if not printed or result.status == "unsupported" or result.transport in ("missing", "stale"):
@@ -253,12 +273,13 @@ def column_cells(
         found = compare_printed(printed, result, context)
         if any(c.verdict == "unexplained" for c in found) and result.status == "ok":
             reasons = explain_printed(printed, result, frame, column.request, legend=dict(column.legend))
-            found = [_apply(c, reasons.get((c.term, c.quantity), ())) for c in found]
+            found = [apply(c, reasons.get((c.term, c.quantity), ())) for c in found]
+            found = _with_nearest(found, printed, frame, column)
             numbers = {(p.term, p.quantity): p for p in printed}
             others = tuple(by_engine.values())
             level = column.request.conf_level
             found = [
-                _apply(c, explain_printed_df(numbers[c.term, c.quantity], result, others, level))
+                apply(c, explain_printed_df(numbers[c.term, c.quantity], result, others, level))
                 if c.verdict == "unexplained" and c.quantity in INFERENCE
                 else c
                 for c in found
@@ -268,23 +289,57 @@ def column_cells(
 
 
 def _pair(
-    reference: EstimationResult, candidate: EstimationResult, context: Context, column: ColumnSpec, frame: Any
+    reference: EstimationResult,
+    candidate: EstimationResult,
+    context: Context,
+    column: ColumnSpec,
+    frame: Any,
+    refit: Refit | None = None,
 ) -> list[Cell]:
     cells = compare(reference, candidate, context)
-    if any(c.verdict == "unexplained" for c in cells):
-        reasons = explain_column(reference, candidate, frame, column.request)
-        cells = [_apply(c, reasons.get((c.term, c.quantity), ())) for c in cells]
+    if any(c.verdict == "unexplained" or (c.verdict in APPLIES and c.term not in ("", "*")) for c in cells):
+        reasons = explain_column(reference, candidate, frame, column.request, refit)
+        cells = [apply(c, reasons.get((c.term, c.quantity), ())) for c in cells]
         cells = [
-            _apply(c, explain_joint(reference, candidate, c.term, c.quantity)) if c.verdict == "unexplained" else c
+            apply(c, explain_joint(reference, candidate, c.term, c.quantity)) if c.verdict == "unexplained" else c
             for c in cells
         ]
+    elif reference.status == candidate.status == "ok":
+        for reason in stale_rows(reference, candidate, frame, column.request):
+            cells.append(stale_cell(reason, reference, candidate, context))
     return cells
 
 
-def _apply(cell: Cell, explanations: Sequence[Any]) -> Cell:
-    if cell.verdict != "unexplained" or not explanations:
-        return cell
-    return cell.explained(explanations[0].verdict, explanations)
+def stale_cell(reason: str, reference: EstimationResult, candidate: EstimationResult, context: Context) -> Cell:
+    """Return a cell that says loudly that a row of the package's known bugs no longer applies."""
+    return Cell(
+        study=context.study,
+        table=context.table,
+        column=context.column,
+        term="*",
+        quantity="known",
+        reference=reference.engine,
+        candidate=candidate.engine,
+        reference_value=None,
+        candidate_value=None,
+        verdict="stale",
+        severity="structural",
+        reason=reason,
+    )
+
+
+def _with_nearest(cells: list[Cell], printed: Sequence[Any], frame: Any, column: ColumnSpec) -> list[Cell]:
+    """Say beside printed standard errors that nothing explains which convention comes nearest."""
+    if all(c.verdict != "unexplained" or c.quantity != "std_error" for c in cells):
+        return cells
+    ranked = rank_column(printed, frame, column.request, legend=dict(column.legend), limit=1)
+    if ranked is None:
+        return cells
+    text = nearest_words(ranked)
+    return [
+        replace(c, reason=f"{c.reason}; {text}") if c.verdict == "unexplained" and c.quantity == "std_error" else c
+        for c in cells
+    ]
 
 
 def context_of(study: Study, column: ColumnSpec, reference: str, candidate: str) -> Context:

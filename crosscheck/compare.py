@@ -80,6 +80,9 @@ class Cell:
     def to_json(self) -> dict[str, Any]:
         """Return the cell as a JSON-like mapping."""
         row: dict[str, Any] = plain(self)
+        for explanation in row["explanations"]:
+            if not explanation["dropped"]:
+                del explanation["dropped"]
         return row
 
     def explained(self, verdict: Verdict, explanations: Sequence[Explanation], reason: str = "") -> Cell:

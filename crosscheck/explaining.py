@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from crosscheck.canon import dumps
-from crosscheck.columns import column_cells
+from crosscheck.canon import dumps, plain
+from crosscheck.columns import column_cells, refitting
 from crosscheck.errors import UsageError, nearest
-from crosscheck.plan import Reachability, Transport, make_plan
+from crosscheck.explain.api import notes_of
+from crosscheck.explain.forensics import Convention, Forensics, rank_column
+from crosscheck.notes import footnote, note
+from crosscheck.plan import Reachability, Task, Transport, make_plan
 from crosscheck.runner import Workers, fit_all
 from crosscheck.store import Cache, cache_dir, references_root
-from crosscheck.study import load_study
+from crosscheck.study import ColumnSpec, Study, load_study
 from crosscheck.verdict import AGREE, EXIT_AGREES, EXIT_DISCREPANCY, EXIT_NOTHING
 
 if TYPE_CHECKING:
     from crosscheck.compare import Cell
+    from crosscheck.results import EstimationResult
 
 
 def explain_cells(
@@ -45,18 +48,15 @@ def explain_cells(
     with Workers() as workers:
         for task, result in fit_all([t for t in tasks if t.answer is None], workers, cache, timeout):
             results[id(task)] = result.with_(version=result.version or plan.infos[task.engine].version)
-    cells = column_cells(study, spec, tasks, {k: v for k, v in results.items() if v is not None})
+        fitted = {k: v for k, v in results.items() if v is not None}
+
+        def again(task: Task) -> EstimationResult:
+            answer = next(result for _, result in fit_all([task], workers, cache, timeout))
+            return answer.with_(version=answer.version or plan.infos[task.engine].version)
+
+        cells = column_cells(study, spec, tasks, fitted, refitting(plan, tasks, again))
     if term is not None:
-        fitted = {row.term for result in results.values() if result is not None for row in result.coefs}
-        known = sorted(fitted | {c.term for c in cells if c.term not in ("", "*")})
-        if term not in known:
-            raise UsageError(
-                f"column {table}/{column} has no term {term!r}",
-                where=str(study.file),
-                allowed=", ".join(known),
-                hint=nearest(term, known),
-            )
-        cells = [c for c in cells if c.term in (term, "*")]
+        cells = _of_term(cells, term, results, f"{table}/{column}", study)
     silent = [c for c in cells if c.term == "*" and c.verdict != "unsupported"]
     compared = [c for c in cells if c.term != "*" and c.verdict != "unsupported"]
     differing = [c for c in compared if c.verdict not in AGREE]
@@ -66,48 +66,100 @@ def explain_cells(
     return EXIT_NOTHING if silent or not compared else EXIT_AGREES
 
 
+def _of_term(cells: Sequence[Cell], term: str, results: dict[int, Any], where: str, study: Study) -> list[Cell]:
+    fitted = {row.term for result in results.values() if result is not None for row in result.coefs}
+    known = sorted(fitted | {c.term for c in cells if c.term not in ("", "*")})
+    if term not in known:
+        raise UsageError(
+            f"column {where} has no term {term!r}",
+            where=str(study.file),
+            allowed=", ".join(known),
+            hint=nearest(term, known),
+        )
+    return [c for c in cells if c.term in (term, "*")]
+
+
+def explain_published(path: Path, table: str, column: str, format_: str, limit: int) -> int:
+    """Print which covariance, factor, degrees of freedom and sample give the printed standard errors of a column.
+
+    Returns
+    -------
+    int
+        0 where some convention gives everything printed, 1 where none does, 3 where there is nothing to rank.
+    """
+    study = load_study(path)
+    spec = study.column(table, column)
+    printed = study.printed(spec)
+    found = rank_column(printed, study.sample(spec), spec.request, legend=dict(spec.legend), limit=limit)
+    sys.stdout.write(_render_ranking(found, f"{study.id} {table}/{column}", spec, format_))
+    if found is None:
+        return EXIT_NOTHING
+    return EXIT_AGREES if found.whole else EXIT_DISCREPANCY
+
+
+def _render_ranking(found: Forensics | None, where: str, spec: ColumnSpec, format_: str) -> str:
+    if format_ == "json":
+        rows = [] if found is None else [{**plain(c), "whole": c.whole} for c in found.ranked]
+        shown = {"column": where, "tried": found.tried if found else 0, "odds": found.odds if found else None}
+        return dumps({**shown, "whole": len(found.whole) if found else 0, "ranked": rows}, indent=1) + "\n"
+    if found is None:
+        estimator = spec.request.estimator
+        return f"{where}: no standard error is printed for a column that a closed form answers ({estimator})\n"
+    count = len(found.whole)
+    if count:
+        head = f"{where}: {count} of {found.tried} conventions give everything printed"
+    else:
+        head = f"{where}: none of {found.tried} conventions gives everything printed; the nearest are"
+    lines = [head]
+    if found.odds > 0.05:
+        lines.append(f"so few digits are printed that some convention would fit by chance (odds {found.odds:.2g})")
+    for number, c in enumerate(found.ranked, 1):
+        lines += ["", *_ranked(number, c)]
+    text = "\n".join(lines) + "\n"
+    return text if format_ != "latex" else "".join(f"% {line}\n" for line in text.splitlines())
+
+
+def _ranked(number: int, c: Convention) -> list[str]:
+    sample = f", without {c.sample}" if c.sample else ""
+    lines = [
+        f"{number}. {c.words}{sample} (N = {c.nobs:g})",
+        f"   standard errors {c.errors_met} of {c.errors}, digits {c.digits_right} of {c.digits}, "
+        f"estimates {c.estimates_met} of {c.estimates}; departures from the study: {c.departs}",
+    ]
+    if c.laws:
+        lines.append(f"   printed p-values, bounds or stars: {'; '.join(c.laws)}")
+    return lines
+
+
 def _render(cells: Sequence[Cell], silent: Sequence[Cell], compared: int, where: str, format_: str) -> str:
     if format_ == "json":
         return dumps([c.to_json() for c in (*silent, *cells)], indent=1) + "\n"
+    if format_ == "latex":
+        lines = [footnote(subject, explained[0], explained[0].remedy) for subject, explained in notes_of(cells)]
+        lines += [f"% {_unexplained(c)}" for c in cells if not c.explanations]
+        return "\n".join(lines or [f"% {where}: all {compared} comparisons agree"]) + "\n"
     if not compared:
         lines = [f"{where}: nothing was compared"]
     elif not cells:
         lines = [f"{where}: all {compared} comparisons agree"]
     else:
         lines = [f"{where}: {len(cells)} of {compared} comparisons differ", ""]
-    for group in _grouped(cells).values():
-        first = group[0]
-        what = ", ".join(dict.fromkeys(f"{c.quantity} of {c.term}" if c.term else c.quantity for c in group))
-        lines.append(_emphasis(f"{first.candidate} and {first.reference}", format_) + f": {_short(what)}")
-        lines.append(f"  {first.reference} {first.reference_value}, {first.candidate} {first.candidate_value}")
-        if not first.explanations:
-            lines.append(f"  {first.verdict}: {first.reason or 'no convention closes the gap'}")
-        for explanation in first.explanations:
-            e = asdict(explanation)
-            lines.append(f"  cause: {e['title']}")
-            if e["formula"]:
-                lines.append(f"  formula: {e['formula']}")
-            if e["replay"] is not None:
-                digits = "" if e["digits_after"] is None else f", {e['digits_after']:.1f} digits agree"
-                lines.append(f"  replayed: {e['replay']}{digits}")
-            lines += [f"  remedy{f' in {side}' if side else ''}: {text}" for side, text in e["remedy"].items()]
+    for subject, explained in notes_of(cells):
+        pair = _emphasis(f"{subject.candidate} and {subject.reference}", format_)
+        lines += [f"{pair}:", note(subject, explained[0], explained[0].remedy, ambiguous=len(explained) - 1)]
+        lines += [f"  or: {e.title}; {e.formula}" for e in explained[1:]]
         lines.append("")
+    lines += [f"{_unexplained(c)}" for c in cells if not c.explanations]
     for pair, reason in dict.fromkeys((f"{c.candidate} and {c.reference}", c.reason) for c in silent):
         lines.append(f"not compared: {_emphasis(pair, format_)}: {reason}")
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _grouped(cells: Sequence[Cell]) -> Mapping[tuple[str, ...], list[Cell]]:
-    """Gather the cells of two sources that have the same cause; standard errors first, what follows from them after."""
-    groups: dict[tuple[str, ...], list[Cell]] = {}
-    for cell in sorted(cells, key=lambda c: c.quantity != "std_error"):
-        cause = cell.explanations[0].title if cell.explanations else f"{cell.term} {cell.quantity}"
-        groups.setdefault((cell.reference, cell.candidate, cause), []).append(cell)
-    return groups
-
-
-def _short(text: str, limit: int = 160) -> str:
-    return text if len(text) <= limit else text[: limit - 4].rsplit(",", 1)[0] + ", ..."
+def _unexplained(c: Cell) -> str:
+    what = f"{c.quantity} of {c.term}" if c.term else c.quantity
+    reason = c.reason or "no convention closes the gap"
+    values = f"{c.reference} {c.reference_value}, {c.candidate} {c.candidate_value}"
+    return f"{c.candidate} and {c.reference}: {what}: {values}; {c.verdict}: {reason}"
 
 
 def _emphasis(text: str, format_: str) -> str:

@@ -17,10 +17,21 @@ WITHOUT_FORMULA = frozenset({"att_gt"}) | WITHOUT_REGRESSION
 
 
 class NoOptions(Model):
-    """``feols``, ``fepois`` and ``between`` take none: the formula, vcov and ssc say everything."""
+    """``between`` takes none: the formula, vcov and ssc say everything."""
 
 
-class GlmOptions(Model):
+class FitOptions(Model):
+    """``feols`` and ``fepois``: the formula, vcov and ssc say everything, but for the precision of what iterates.
+
+    ``tolerance`` is that of sweeping out fixed effects and of a GLM's iterations, in place of the tightest that each
+    engine has; an engine that solves exactly meets any. A package's own default is 1e-6 or 1e-8: two engines then
+    differ in late digits, which is explained by fitting both again, tightly.
+    """
+
+    tolerance: Annotated[float, Field(gt=0, lt=0.1)] | None = None
+
+
+class GlmOptions(FitOptions):
     """``feglm``: the family, with its canonical link."""
 
     family: Literal["logit", "probit", "gaussian"] = "logit"
@@ -98,8 +109,8 @@ class SunabOptions(Model):
 
 
 OPTIONS: dict[str, type[Model]] = {
-    "feols": NoOptions,
-    "fepois": NoOptions,
+    "feols": FitOptions,
+    "fepois": FitOptions,
     "feglm": GlmOptions,
     "re": ReOptions,
     "between": NoOptions,

@@ -122,6 +122,8 @@ def _options(
         options = model.model_validate(dict(column.options)).model_dump(mode="json")
     except ValidationError as error:
         raise validation_error(error, model, {}, where=declared.file, prefix=f"{key}, options") from None
+    if options.get("tolerance") is None:
+        options.pop("tolerance", None)  # the hash of a request says what was asked, not what could have been
     for name, value in (("unit", declared.unit), ("time", declared.time)):
         if name in options and options[name] is None:
             options[name] = value

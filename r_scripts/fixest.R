@@ -76,10 +76,13 @@ cc_fixest_model <- function(request, parts, data, weights, needs) {
     if (length(w) != nrow(data)) cc_refuse("there are ", length(w), " weights for ", nrow(data), " rows")
   }
   if (!nrow(data)) cc_refuse("no row is left")
+  asked_tol <- request$options$tolerance
+  tol_ <- list(fixef = CC_FIXEF_TOL, glm = CC_GLM_TOL)
+  if (!is.null(asked_tol)) tol_ <- list(fixef = as.numeric(asked_tol), glm = as.numeric(asked_tol))
   # The data are looked up again by name when covariances are computed, in the environment of this call.
   if (request$estimator %in% c("feols", "sunab")) {
     model <- fixest::feols(
-      formula_, data = data, weights = w, vcov = vcov_, ssc = ssc_, fixef.rm = "none", fixef.tol = CC_FIXEF_TOL,
+      formula_, data = data, weights = w, vcov = vcov_, ssc = ssc_, fixef.rm = "none", fixef.tol = tol_$fixef,
       fixef.iter = CC_FIXEF_ITER, collin.tol = CC_COLLIN_TOL, nthreads = 1L, notes = FALSE, warn = TRUE, lean = FALSE,
       mem.clean = FALSE, data.save = FALSE
     )
@@ -90,11 +93,11 @@ cc_fixest_model <- function(request, parts, data, weights, needs) {
     cc_unsupported("feglm needs options.family: poisson, logit, probit or gaussian")
   }
   model <- fixest::feglm(
-    formula_, data = data, weights = w, vcov = vcov_, ssc = ssc_, fixef.rm = "none", fixef.tol = CC_FIXEF_TOL,
+    formula_, data = data, weights = w, vcov = vcov_, ssc = ssc_, fixef.rm = "none", fixef.tol = tol_$fixef,
     family = switch(family_, poisson = stats::poisson(), logit = stats::binomial("logit"),
       probit = stats::binomial("probit"), gaussian = stats::gaussian()
     ),
-    fixef.iter = CC_FIXEF_ITER, collin.tol = CC_COLLIN_TOL, glm.iter = CC_GLM_ITER, glm.tol = CC_GLM_TOL,
+    fixef.iter = CC_FIXEF_ITER, collin.tol = CC_COLLIN_TOL, glm.iter = CC_GLM_ITER, glm.tol = tol_$glm,
     nthreads = 1L, notes = FALSE, warn = TRUE, lean = FALSE, mem.clean = FALSE, data.save = FALSE
   )
   list(model = model, asked = asked, r2 = c(r2 = NA_real_, ar2 = NA_real_, wr2 = NA_real_))

@@ -159,6 +159,7 @@ def _option_lines(request: FitRequest, names_: Mapping[str, str]) -> list[str]:
     from crosscheck.engines import pyfixest as engine
 
     s, plain = request.ssc, request.vcov.canonical in NO_FACTOR
+    tol, iwls_tol = engine.tolerances(request)
     words = f"k_adj={s.k_adj and not plain}, k_fixef={s.k_fixef!r}, G_adj={s.g_adj and not plain}, G_df={s.g_df!r}"
     lines = [f"    ssc=pf.ssc({words}),"]
     if request.weights:
@@ -167,8 +168,7 @@ def _option_lines(request: FitRequest, names_: Mapping[str, str]) -> list[str]:
     if request.estimator == "feglm":
         lines.append(f"    family={request.options['family']!r}, accelerate=False,")
     if request.estimator in engine.ITERATED:
-        lines.append(f"    iwls_tol={engine.IWLS_TOL}, iwls_maxiter={engine.IWLS_MAXITER}, separation_check=[],")
-    tol = engine.DEMEANER_TOL
+        lines.append(f"    iwls_tol={iwls_tol}, iwls_maxiter={engine.IWLS_MAXITER}, separation_check=[],")
     return [
         *lines,
         f"    fixef_rm='none', collin_tol={engine.COLLIN_TOL},",

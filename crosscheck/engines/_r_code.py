@@ -103,7 +103,9 @@ def fixest(request: FitRequest, data_path: str) -> str:
     if "lag(" in text:
         arguments.append(f"panel.id = {_columns([request.unit or '', request.time or ''])}")
     arguments += [f"vcov = {_fixest_vcov(request)}", f"ssc = {_fixest_ssc(request)}", 'fixef.rm = "none"']
-    arguments.append("fixef.tol = 1e-10, fixef.iter = 20000, collin.tol = 1e-9, nthreads = 1, notes = FALSE")
+    asked = request.options.get("tolerance")
+    tolerance = "1e-10" if asked is None else f"{asked:g}"
+    arguments.append(f"fixef.tol = {tolerance}, fixef.iter = 20000, collin.tol = 1e-9, nthreads = 1, notes = FALSE")
     if head != "feols":
         arguments.append("glm.tol = 1e-10, glm.iter = 100")
     lines = [*_reading("fixest", data_path=data_path), "m <- " + _call(head, arguments)]

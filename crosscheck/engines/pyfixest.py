@@ -164,6 +164,7 @@ class Pyfixest:
             request.time,
             unknown,
             serial,
+            request.options.get("tolerance"),
         )
         last = self._last
         if last.key == key and last.design is not None:
@@ -186,11 +187,18 @@ class Pyfixest:
         return model, design, made
 
 
+def tolerances(request: FitRequest) -> tuple[float, float]:
+    """Return the tolerances of the demeaner and of a GLM's iterations: the request's own, or the tightest."""
+    asked = request.options.get("tolerance")
+    return (DEMEANER_TOL, IWLS_TOL) if asked is None else (float(asked), float(asked))
+
+
 def _estimate(request: FitRequest, design: Design, covariance: Covariance) -> tuple[Any, Recording]:
     import pandas as pd
     import pyfixest as pf
 
     n = int(design.complete.sum())
+    demeaner_tol, iwls_tol = tolerances(request)
     require_df(n, all_parameters(0, [int(np.unique(c).size) for c in design.effects.values()]))
     options: dict[str, Any] = {
         "vcov": covariance.type,
@@ -200,13 +208,13 @@ def _estimate(request: FitRequest, design: Design, covariance: Covariance) -> tu
         "collin_tol": COLLIN_TOL,
         "drop_intercept": False,
         "solver": SOLVER,
-        **versions.demeaning(DEMEANER_TOL, DEMEANER_MAXITER),
+        **versions.demeaning(demeaner_tol, DEMEANER_MAXITER),
         "copy_data": False,
         "store_data": True,
         "lean": False,
     }
     if request.estimator in ITERATED:
-        options |= {"iwls_tol": IWLS_TOL, "iwls_maxiter": IWLS_MAXITER, "separation_check": []}
+        options |= {"iwls_tol": iwls_tol, "iwls_maxiter": IWLS_MAXITER, "separation_check": []}
     if request.estimator == "feglm":
         options |= {"family": request.options["family"], "accelerate": False}
     else:
@@ -233,7 +241,7 @@ def _estimate(request: FitRequest, design: Design, covariance: Covariance) -> tu
         except ZeroDivisionError as error:
             raise DataError(f"the model is saturated: {n} observations leave no degrees of freedom") from error
     if request.estimator in ITERATED and not model.convergence:
-        raise DataError(f"pyfixest's iterations did not converge to {IWLS_TOL:g} in {IWLS_MAXITER} steps")
+        raise DataError(f"pyfixest's iterations did not converge to {iwls_tol:g} in {IWLS_MAXITER} steps")
     made.conditions = tuple(Condition(kind=c.kind, text=design.translate(c.text), cls=c.cls) for c in made.conditions)
     return model, made
 

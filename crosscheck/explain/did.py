@@ -17,12 +17,13 @@ import numpy as np
 from crosscheck.engines._oracle_did import group_time
 from crosscheck.engines.oracle import ENGINE as ORACLE
 from crosscheck.errors import CrosscheckError
+from crosscheck.explain.did_bands import explain_bands, explain_bootstrap
 from crosscheck.explain.model import Departure, Explanation, write
 from crosscheck.explain.replay import close
+from crosscheck.frame import Column, Frame
 from crosscheck.results import COEF_QUANTITIES, EstimationResult
 
 if TYPE_CHECKING:
-    from crosscheck.frame import Frame
     from crosscheck.spec import FitRequest
 
 Found = Mapping[tuple[str, str], tuple[Explanation, ...]]
@@ -32,6 +33,7 @@ OPTIONS: Mapping[str, tuple[Any, ...]] = {
     "est_method": ("dr", "ipw", "reg"),
     "anticipation": (0, 1, 2),
     "allow_unbalanced": (False, True),
+    "panel": (True, False),
 }
 R_NAMES = {"allow_unbalanced": "allow_unbalanced_panel"}
 MAX_ROWS = 50_000
@@ -42,8 +44,13 @@ def explain_did(reference: EstimationResult, candidate: EstimationResult, frame:
     if frame.nrows > MAX_ROWS:
         return {}
     own = _fit(request, frame)
-    if own is None or (_meets(reference, own) and _meets(candidate, own)):
+    if own is None:
         return {}
+    if _meets(reference, own) and _meets(candidate, own):
+        return explain_bands(reference, candidate, request.conf_level)
+    bootstrapped = explain_bootstrap(reference, candidate, own)
+    if bootstrapped:
+        return bootstrapped
     for side, other, swapped in ((candidate, reference, False), (reference, candidate, True)):
         if not _meets(other, own):
             continue
@@ -53,6 +60,9 @@ def explain_did(reference: EstimationResult, candidate: EstimationResult, frame:
                 departures = tuple(_departure(request, name, value, side, other) for name, value in changes.items())
                 text = ", ".join(f"{name} = {value}" for name, value in changes.items())
                 return _explained(departures, text, reference, again if swapped else own)
+        always = _always_treated(side, other, own, frame, request, swapped)
+        if always:
+            return always
         return _divisor(side, other, own, frame, request, swapped)
     return {}
 
@@ -123,6 +133,45 @@ def _divisor(
         reference = other if not swapped else side
         return _explained((departure,), "psi = sum w_j psi_j", reference, known if swapped else own)
     return {}
+
+
+def _always_treated(
+    side: EstimationResult,
+    other: EstimationResult,
+    own: EstimationResult,
+    frame: Frame,
+    request: FitRequest,
+    swapped: bool,
+) -> Found:
+    """Try to keep the cohorts treated in the first period among those never treated."""
+    names = [str(request.options.get("cohort")), str(request.options.get("time") or request.time)]
+    if any(n not in frame or frame[n].kind == "category" for n in names):
+        return {}
+    cohort, time = (frame[n].as_float() for n in names)
+    always = (cohort > 0) & (cohort <= np.nanmin(time))
+    if not always.any() or always.all():
+        return {}
+    column = frame[names[0]]
+    values = column.values.copy()
+    values[always] = 0
+    changed = Frame(
+        tuple(Column(c.name, c.kind, values, c.levels) if c is column else c for c in frame.columns),
+        frame.nrows,
+        frame.row_ids,
+    )
+    again = _fit(request, changed)
+    if again is None or not _meets(side, again):
+        return {}
+    count = int(always.sum())
+    departure = Departure(
+        rule="did.always_treated",
+        side=other.engine,
+        opposite=side.engine,
+        did=f"{count} observations of units treated in the first period",
+        asked="",
+    )
+    text = f"{count} rows kept among the never treated by {side.engine}"
+    return _explained((departure,), text, side if swapped else other, again if swapped else own)
 
 
 def _scaled(result: EstimationResult, factor: float) -> EstimationResult:

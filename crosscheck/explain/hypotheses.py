@@ -23,6 +23,10 @@ NUMERATORS: Mapping[str, tuple[str, ...]] = {
     "CRV3": ("none", "n-1", "n"),
     "NW": ("n-1", "none", "n"),
     "DK": ("n-1", "none", "n"),
+    "HC4": ("none", "n"),
+    "HC4m": ("none",),
+    "HC5": ("none",),
+    "CRV2": ("none",),
 }
 FIXEST_K = ("none", "nonnested", "full")
 
@@ -225,7 +229,7 @@ def departures(base: Choice, other: Choice, counts: Counts, side: str, opposite:
     if other.numerator != base.numerator:
         found.append(
             Departure(
-                rule="k.adj",
+                rule="k.numerator" if {other.numerator, base.numerator} == {"n", "n-1"} else "k.adj",
                 side=side,
                 opposite=opposite,
                 did=describe_k(other, counts.n),

@@ -14,7 +14,7 @@ from crosscheck.conventions import SERIAL, Counts, critical, lre, p_of
 from crosscheck.explain.hypotheses import KRule
 from crosscheck.explain.model import ENOUGH_DIGITS, Departure, Explanation, write
 from crosscheck.explain.replay import close
-from crosscheck.explain.se import SeCause
+from crosscheck.explain.se import Match, SeCause
 from crosscheck.results import CoefRow
 
 SMALLEST_P = 1e-280
@@ -58,6 +58,16 @@ def distributions(counts: Counts, rules: tuple[KRule, ...], vcov: str) -> tuple[
     return tuple(unique.values())
 
 
+def inference_laws(*matches: Match) -> tuple[Distribution, ...]:
+    """Return the distributions that belong to the conventions of some standard errors, one for each df."""
+    found: dict[float, Distribution] = {}
+    for match in matches:
+        parts = match.variant.parts
+        for law in distributions(parts.counts, parts.rules, match.choice.vcov):
+            found.setdefault(law.df, law)
+    return tuple(found.values())
+
+
 def used_by(row: CoefRow, known: tuple[Distribution, ...], level: float) -> tuple[Distribution, ...]:
     """Return the distributions under which a side's own p-value and bounds follow from its estimate and error."""
     if row.estimate is None or not row.std_error or not math.isfinite(row.std_error):
@@ -85,6 +95,7 @@ def explain_inference(
     level: float,
     cause: SeCause | None,
     std_errors_agree: bool,
+    estimate: float | None = None,
 ) -> Mapping[str, Explanation]:
     """Explain statistic, p-value and bounds of one coefficient.
 
@@ -98,6 +109,8 @@ def explain_inference(
     cause : SeCause or None
         Why the standard errors differ, where they do.
     std_errors_agree : bool
+    estimate : float, optional
+        The candidate's estimate in the reference's terms, where it is not the one in ``cand``.
 
     Returns
     -------
@@ -109,10 +122,15 @@ def explain_inference(
     if cause is None and not std_errors_agree:
         return {}
     se = cand.std_error if cause is None else cause.replay[ref.term]
+    b = cand.estimate if estimate is None else estimate
+    if cause is not None and ref.term in cause.df:
+        df = cause.df[ref.term]
+        own_law = Distribution(df=df, text=f"t with {df:.4g} Satterthwaite degrees of freedom")
+        known = (*known, own_law)
     departures = () if cause is None else cause.departures
     found: dict[str, Explanation] = {}
     if cause is not None and ref.statistic is not None:
-        found["statistic"] = _write(cause, departures, (), cand.estimate / se, ref.statistic)
+        found["statistic"] = _write(cause, departures, (), b / se, ref.statistic)
     ours, theirs = used_by(ref, known, level), used_by(cand, known, level)
     if not ours or not theirs:
         return found
@@ -122,9 +140,9 @@ def explain_inference(
     change = () if shared else (_departure(own, target, sides),)
     if not change and cause is None:
         return found
-    t = cand.estimate / se
+    t = b / se
     half = critical(level, target.df) * se
-    values = {"p_value": p_of(t, target.df), "conf_low": cand.estimate - half, "conf_high": cand.estimate + half}
+    values = {"p_value": p_of(t, target.df), "conf_low": b - half, "conf_high": b + half}
     for quantity, value in values.items():
         wanted = getattr(ref, quantity)
         if wanted is not None:

@@ -14,6 +14,16 @@ ENOUGH_DIGITS = 9.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """An observation that one side left out: its row in the data file (from 1), by whom, why, and which it is."""
+
+    row: int
+    side: str
+    reason: str
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """The named cause of a difference, replayed.
 
@@ -33,6 +43,8 @@ class Explanation:
     verdict : str
         What the cell becomes.
     references : tuple of str
+    dropped : tuple of Dropped
+        The observations that one side left out; with the number of observations only.
     """
 
     rule: str
@@ -43,6 +55,7 @@ class Explanation:
     remedy: Mapping[str, str] = field(default_factory=dict)
     verdict: Verdict = "convention"
     references: tuple[str, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +120,7 @@ def write(
         titles.append(rule.title.format_map({**d.words, **shared}))
         references.extend(rule.references)
         for engine, words in ((d.side, d.words), (d.opposite, d.back), ("", d.words)):
-            line = _fill(rule.remedy.get(engine, ""), {**words, **shared})
+            line = _fill(rule.remedy.get(base_id(engine), ""), {**words, **shared})
             if line:
                 remedy[engine] = f"{remedy[engine]}; {line}" if engine in remedy and remedy[engine] != line else line
     if digits is None and replay is not None and reference is not None:
@@ -122,6 +135,11 @@ def write(
         verdict=known[departures[0].rule].verdict,
         references=tuple(dict.fromkeys(references)),
     )
+
+
+def base_id(engine: str) -> str:
+    """Return an engine id without its version pin or the word that tells two results of it apart."""
+    return engine.partition("@")[0].partition(" (")[0]
 
 
 def _fill(template: str, words: Mapping[str, str]) -> str:

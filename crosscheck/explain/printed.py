@@ -11,21 +11,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crosscheck.conventions import df_t, p_of, stars_of
 from crosscheck.errors import CrosscheckError
-from crosscheck.explain.covariances import covariance_departure, name_of, other_covariances
+from crosscheck.explain.covariances import Variant, name_of, variants
 from crosscheck.explain.goodness import flavours
 from crosscheck.explain.hypotheses import Choice, catalogue, departures, departures_count, formula
 from crosscheck.explain.inference import Distribution, distributions
 from crosscheck.explain.model import Departure, Explanation, write
-from crosscheck.explain.replay import Parts, Replayer
+from crosscheck.explain.replay import Replayer
 from crosscheck.explain.se import MAX_SHOWN
-from crosscheck.spec import VcovSpec
 
 if TYPE_CHECKING:
     from crosscheck.results import EstimationResult
@@ -75,8 +74,7 @@ class Candidate:
 
     Attributes
     ----------
-    vcov : VcovSpec
-    parts : Parts
+    variant : Variant
     choice : Choice
     std_errors : tuple of float
         By the printed standard errors.
@@ -86,15 +84,25 @@ class Candidate:
         Components in which it departs from the request.
     """
 
-    vcov: VcovSpec
-    parts: Parts
+    variant: Variant
     choice: Choice
     std_errors: tuple[float, ...]
     right: int
     departs: int
 
+    @property
+    def words(self) -> str:
+        """Return the convention in words, with its numbers."""
+        return f"{self.variant.name}, factor {formula(self.choice, self.variant.parts.counts)}"
 
-def _inside(value: float, number: PrintedNumber) -> bool:
+
+def text_of(number: Any) -> str:
+    """Return a printed number as text: ``printed`` of a published number, ``text`` of a comparison's."""
+    return str(getattr(number, "printed", None) or getattr(number, "text", ""))
+
+
+def inside(value: float, number: PrintedNumber) -> bool:
+    """Say whether a value rounds to what is printed."""
     slack = 1e-12 * max(abs(number.low), abs(number.high))
     return number.low - slack <= value <= number.high + slack
 
@@ -104,26 +112,24 @@ def candidates(printed: Sequence[PrintedNumber], made: Replayer) -> tuple[Candid
     wanted = [p for p in printed if p.quantity == "std_error" and p.term in made.terms]
     at = [made.terms.index(p.term) for p in wanted]
     found = []
-    for vcov, parts, extra in _every_covariance(made):
+    for variant in _every_variant(made):
+        parts, extra = variant.parts, int(variant.difference is not None)
         for choice in catalogue(parts.base, parts.counts, parts.rules):
             errors = made.std_errors(parts, choice)
             if not np.isfinite(errors[at]).all():
                 continue
             numbers = tuple(float(errors[i]) for i in at)
-            right = sum(_inside(se, p) for se, p in zip(numbers, wanted, strict=True))
+            right = sum(inside(se, p) for se, p in zip(numbers, wanted, strict=True))
             departs = extra + departures_count(parts.base, choice)
-            found.append(
-                Candidate(vcov=vcov, parts=parts, choice=choice, std_errors=numbers, right=right, departs=departs)
-            )
+            found.append(Candidate(variant=variant, choice=choice, std_errors=numbers, right=right, departs=departs))
     return tuple(sorted(found, key=lambda c: (-c.right, c.departs)))
 
 
-def _every_covariance(made: Replayer) -> Iterator[tuple[VcovSpec, Parts, int]]:
-    for i, vcov in enumerate((made.request.vcov, *other_covariances(made))):
-        try:
-            yield vcov, made.parts(vcov), int(i > 0)
-        except CrosscheckError:
-            continue
+def _every_variant(made: Replayer) -> Iterator[Variant]:
+    try:
+        yield from variants(made)
+    except CrosscheckError:
+        return
 
 
 def chance(wanted: Sequence[PrintedNumber], found: Sequence[Candidate]) -> float:
@@ -148,7 +154,7 @@ def _place(value: float, number: PrintedNumber) -> int:
 def estimates_meet(printed: Sequence[PrintedNumber], made: Replayer) -> bool:
     """Say whether every printed estimate of the oracle's terms is met, so that the sample is the table's."""
     shown = [p for p in printed if p.quantity == "estimate" and p.term in made.terms]
-    return all(_inside(float(made.estimates[made.terms.index(p.term)]), p) for p in shown)
+    return all(inside(float(made.estimates[made.terms.index(p.term)]), p) for p in shown)
 
 
 def explain_std_errors(
@@ -175,17 +181,18 @@ def explain_std_errors(
 def _explanation(
     c: Candidate, value: float, number: PrintedNumber, made: Replayer, engine: str, odds: float, fits: int, count: int
 ) -> Explanation:
-    listed = departures(c.parts.base, c.choice, c.parts.counts, "published", engine)
-    if c.vcov != made.request.vcov:
-        listed = (covariance_departure(made, c.vcov, "published", engine), *listed)
-    text = f"{name_of(c.vcov)}, factor {formula(c.choice, c.parts.counts)}; {count} of {count} printed standard errors"
+    parts = c.variant.parts
+    listed = departures(parts.base, c.choice, parts.counts, "published", engine)
+    if c.variant.difference is not None:
+        listed = (c.variant.difference.departure(made.request.vcov, "published", engine), *listed)
+    text = f"{c.words}; {count} of {count} printed standard errors"
     text += f" met, {fits} of the catalogue's points fit; by chance {odds:.1e}"
     return write(listed, formula=text, replay=value, reference=number.value, digits=_printed_digits(value, number))
 
 
 def _printed_digits(value: float, number: PrintedNumber) -> float | None:
     """Return how many printed significant digits are right: all of them, as the value rounds to what is printed."""
-    if number.value is None or number.value == 0 or not _inside(value, number):
+    if number.value is None or number.value == 0 or not inside(value, number):
         return None
     width = number.high - number.low
     return float(max(1, math.floor(math.log10(abs(number.value) / width)) + 1)) if width > 0 else None
@@ -216,14 +223,15 @@ def explain_stars(
         return {}
     points = _points(printed, made)
     for c in points:
-        known = distributions(c.parts.counts, c.parts.rules, c.vcov.canonical)
+        known = distributions(c.variant.parts.counts, c.variant.parts.rules, c.choice.vcov)
         for d in _ordered(known, c, made):
             p = _p_values(made, c, d, at)
             if _stars(p, legend) == texts:
                 return _star_explanations(made, c, d, p, texts, result.engine)
     # Another legend is tried with the request's own inference only: more freedom would explain anything.
     own = points[0]
-    d = _ordered(distributions(own.parts.counts, own.parts.rules, own.vcov.canonical), own, made)[0]
+    parts = own.variant.parts
+    d = _ordered(distributions(parts.counts, parts.rules, own.choice.vcov), own, made)[0]
     p = _p_values(made, own, d, at)
     for other in LEGENDS:
         if other != legend and len(texts) > 2 and _stars(p, other) == texts:
@@ -257,12 +265,12 @@ def _points(printed: Sequence[PrintedNumber], made: Replayer) -> tuple[Candidate
 
 def _ordered(known: Sequence[Distribution], c: Candidate, made: Replayer) -> tuple[Distribution, ...]:
     """Put the distribution that belongs to the covariance first."""
-    own = df_t(c.vcov.canonical, c.parts.counts, c.choice.k.k, t_df=made.ssc.t_df)
+    own = df_t(c.choice.vcov, c.variant.parts.counts, c.choice.k.k, t_df=made.ssc.t_df)
     return tuple(sorted(known, key=lambda d: d.df != own))
 
 
 def _p_values(made: Replayer, c: Candidate, d: Distribution, at: Mapping[str, int]) -> dict[str, float]:
-    errors: NDArray[np.float64] = made.std_errors(c.parts, c.choice)
+    errors: NDArray[np.float64] = made.std_errors(c.variant.parts, c.choice)
     return {t: p_of(float(made.estimates[i] / errors[i]), d.df) for t, i in at.items()}
 
 
@@ -281,14 +289,14 @@ def _star_explanations(
         rule="stars.convention",
         side="published",
         opposite=engine,
-        did=f"{name_of(c.vcov)} standard errors and {d.text}",
+        did=f"{c.variant.name} standard errors and {d.text}",
         asked=f"{name_of(made.request.vcov)} standard errors and the request's distribution",
     )
     return {
         (t, "stars"): (
             write(
                 (departure,),
-                formula=f"p = {p[t]:.6g}; factor {formula(c.choice, c.parts.counts)}",
+                formula=f"p = {p[t]:.6g}; {c.words}",
                 replay=p[t],
                 reference=None,
             ),
@@ -307,7 +315,7 @@ def explain_printed_r2(
     for number in printed:
         if number.quantity not in ("r2", "adj_r2", "r2_within"):
             continue
-        fits = [f for f in flavours(made) if _inside(f.value, number)]
+        fits = [f for f in flavours(made) if inside(f.value, number)]
         width = number.high - number.low
         if fits and len(flavours(made)) * width <= CHANCE:
             found["", number.quantity] = tuple(
@@ -329,14 +337,3 @@ def explain_printed_r2(
                 for f in fits[:MAX_SHOWN]
             )
     return found
-
-
-def best(printed: Sequence[PrintedNumber], made: Replayer, limit: int = 10) -> tuple[tuple[str, int, int], ...]:
-    """Rank the catalogue by how many printed standard errors each point meets: words, number met, departures."""
-    ranked = []
-    for c in candidates(printed, made)[:limit]:
-        ranked.append((f"{name_of(c.vcov)}, factor {formula(c.choice, c.parts.counts)}", c.right, c.departs))
-    return tuple(ranked)
-
-
-__all__ = ["Choice", "best", "candidates", "chance", "explain_printed_r2", "explain_stars", "explain_std_errors"]

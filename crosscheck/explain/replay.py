@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,12 +67,15 @@ class Replayer:
     combine : ndarray or None
         Averages of the coefficients that the table shows (Sun and Abraham), shape (rows, k).
     terms : tuple of str
+    memo : dict
+        What was computed from this fit once, such as the covariances of the catalogue.
     """
 
     request: FitRequest
     model: LinearModel
     combine: Floats | None
     terms: tuple[str, ...]
+    memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def estimates(self) -> Floats:

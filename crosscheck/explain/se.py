@@ -1,21 +1,24 @@
 """Which convention separates two vectors of standard errors?
 
-Each side is compared with every point of the catalogue, all coefficients together. A cause is named only where one side
-sits on what was asked, the other on a known point, and the replay makes every coefficient meet to nine digits.
+Each side is compared with every point of the catalogue, all coefficients together. A cause is named only where both
+sides sit on known points, what was asked being one of them, and the replay makes every coefficient meet to nine digits.
+A factor common to all coefficients is looked for first, among the factors on the covariance asked for.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crosscheck.conventions import Counts
 from crosscheck.errors import CrosscheckError
-from crosscheck.explain.covariances import covariance_departure, name_of, other_covariances
+from crosscheck.explain.covariances import Variant, variants
 from crosscheck.explain.hypotheses import (
     Choice,
     KRule,
@@ -28,12 +31,12 @@ from crosscheck.explain.hypotheses import (
 from crosscheck.explain.model import ENOUGH_DIGITS, Departure, Explanation, write
 from crosscheck.explain.replay import Parts, Replayer, close
 from crosscheck.explain.rules import PackageConvention, packages
-from crosscheck.spec import VcovSpec
 
 if TYPE_CHECKING:
     from crosscheck.results import EstimationResult
 
 MAX_SHOWN = 5
+MAX_NAMED = 2
 ESTIMATES_AGREE = 1e-7
 
 
@@ -56,6 +59,8 @@ class SeCause:
     counts : Counts
     rules : tuple of KRule
         Of the covariance of the side that departs.
+    df : mapping of str to float
+        Degrees of freedom by term, where the covariance brings its own.
     """
 
     departures: tuple[Departure, ...]
@@ -67,6 +72,7 @@ class SeCause:
     choice: Choice
     counts: Counts
     rules: tuple[KRule, ...]
+    df: Mapping[str, float] = field(default_factory=dict)
 
     def explanation(self, term: str, reference: float) -> Explanation:
         """Return the explanation for one coefficient's standard error."""
@@ -107,110 +113,188 @@ def estimates_agree(reference: EstimationResult, candidate: EstimationResult) ->
     return True
 
 
-def causes(reference: EstimationResult, candidate: EstimationResult, made: Replayer) -> tuple[SeCause, ...]:
-    """Return the conventions that separate the standard errors of two results, fewest departures first.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Match:
+    """A point of the catalogue at which every standard error of one side is met.
 
-    Empty where none does, and where the estimates differ as well.
+    ``predicted`` holds the point's standard errors of all terms of the fit, ``rank`` the components that depart.
+    """
+
+    variant: Variant
+    choice: Choice
+    repair: bool
+    predicted: NDArray[np.float64]
+    rank: int
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """Return what the parts of the covariance are multiplied by."""
+        return multipliers(self.choice, self.variant.parts.counts)
+
+
+def causes(reference: EstimationResult, candidate: EstimationResult, made: Replayer) -> tuple[SeCause, ...]:
+    """Return every combination of conventions that separates the standard errors of two results.
+
+    Fewest departures first; empty where none does, and where the estimates differ as well.
     """
     pairs = shared(reference, candidate)
     if not pairs or not estimates_agree(reference, candidate) or not set(pairs) <= set(made.terms):
         return ()
     at = {term: made.terms.index(term) for term in pairs}
-    ref, cand = ({t: v[i] for t, v in pairs.items()} for i in (0, 1))
-    found: list[SeCause] = []
-    requested = _parts(made, made.request.vcov)
-    if requested is None:
-        return ()
-    own = {t: float(made.std_errors(requested, requested.base)[i]) for t, i in at.items()}
-    sides = []
-    if _same(own, ref):
-        sides.append((candidate.engine, reference.engine, cand, False))
-    if _same(own, cand):
-        sides.append((reference.engine, candidate.engine, ref, True))
-    for side, opposite, numbers, swapped in sides:
-        for vcov, parts in _covariances(made, requested):
-            for cause in _matches(made, requested, parts, vcov, at, numbers):
-                found.append(_finish(cause, made, requested, vcov, side, opposite, ref, cand, swapped, parts))
-        if not found:
-            found += _unrepaired(made, requested, at, numbers, side, opposite, ref, cand, swapped)
-    good = [c for c in found if all(close(ref[t], c.replay[t], ENOUGH_DIGITS) for t in ref)]
-    return tuple(sorted(good, key=lambda c: c.rank)[:MAX_SHOWN])
-
-
-def _parts(made: Replayer, vcov: VcovSpec) -> Parts | None:
+    sides = tuple({t: v[i] for t, v in pairs.items()} for i in (0, 1))
+    met: tuple[list[Match], list[Match]] = ([], [])
+    common = _common_factor(pairs)
     try:
-        return made.parts(vcov)
+        for variant in variants(made):
+            for found, numbers in zip(met, sides, strict=True):
+                if not (found and found[0].rank == 0):
+                    found.extend(_matches(made, variant, at, numbers))
+            if common and all(met):
+                break  # a common factor is one on the covariance asked for; nothing dearer is tried
     except CrosscheckError:
-        return None
-
-
-def _covariances(made: Replayer, requested: Parts) -> Iterator[tuple[VcovSpec, Parts]]:
-    """Yield the covariance asked for, then others that these data allow."""
-    yield made.request.vcov, requested
-    for vcov in other_covariances(made):
-        parts = _parts(made, vcov)
-        if parts is not None:
-            yield vcov, parts
-
-
-def _same(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
-    return all(close(b[t], a[t], ENOUGH_DIGITS) for t in b)
-
-
-def _matches(
-    made: Replayer, requested: Parts, parts: Parts, vcov: VcovSpec, at: Mapping[str, int], numbers: Mapping[str, float]
-) -> Iterator[Choice]:
-    """Yield the points of one covariance at which every standard error is met."""
-    same_vcov = parts is requested
-    for choice in catalogue(parts.base, parts.counts, parts.rules):
-        if same_vcov and choice == requested.base:
+        return ()
+    ours, theirs = (sorted(found, key=lambda m: m.rank) for found in met)
+    listed = []
+    for a, b in itertools.product(ours, theirs):
+        if a.variant is b.variant and a.repair == b.repair and a.scales == b.scales:
             continue
-        if not same_vcov and departures_count(parts.base, choice) > 1:
+        cause = _finish(a, b, reference, candidate, at, made)
+        if all(close(sides[0][t], cause.replay[t], ENOUGH_DIGITS) for t in at):
+            listed.append(cause)
+    listed.sort(key=lambda c: c.rank)
+    return tuple(listed[:MAX_SHOWN])
+
+
+def matches_of(result: EstimationResult, made: Replayer) -> Iterator[Match]:
+    """Yield the points at which every standard error of one result is met, that of the request first."""
+    numbers = {r.term: r.std_error for r in result.coefs}
+    if not all(finite(se) for se in numbers.values()) or not set(numbers) <= set(made.terms):
+        return
+    at = {term: made.terms.index(term) for term in numbers}
+    try:
+        for variant in variants(made):
+            yield from _matches(made, variant, at, {t: float(se) for t, se in numbers.items()})  # type: ignore[arg-type]
+    except CrosscheckError:
+        return
+
+
+def finite(value: float | None) -> bool:
+    """Say whether a standard error is there, and a positive number."""
+    return value is not None and math.isfinite(value) and value > 0
+
+
+def _common_factor(pairs: Mapping[str, tuple[float, float]]) -> bool:
+    """Say whether one number takes every standard error of one side to the other's; not of one coefficient alone."""
+    ratios = [b / a for a, b in pairs.values()]
+    return len(ratios) > 1 and all(close(ratios[0], r, ENOUGH_DIGITS) for r in ratios)
+
+
+def _matches(made: Replayer, variant: Variant, at: Mapping[str, int], numbers: Mapping[str, float]) -> Iterator[Match]:
+    """Yield the points of one covariance at which every standard error of one side is met."""
+    parts = variant.parts
+    other = variant.difference is not None
+    for choice in catalogue(parts.base, parts.counts, parts.rules):
+        count = departures_count(parts.base, choice)
+        if other and count > 1:
             break
-        predicted = made.std_errors(parts, choice)
-        if all(close(numbers[t], float(predicted[i]), ENOUGH_DIGITS) for t, i in at.items()):
-            yield choice
+        whole = made.std_errors(parts, choice)
+        raw = made.std_errors(parts, choice, repair=False)
+        for repair, predicted in ((True, whole), (False, raw)):
+            if not repair and np.array_equal(raw, whole, equal_nan=True):
+                continue
+            if all(close(numbers[t], float(predicted[i]), ENOUGH_DIGITS) for t, i in at.items()):
+                rank = count + other + (not repair)
+                yield Match(variant=variant, choice=choice, repair=repair, predicted=predicted, rank=rank)
+                if rank == 0:
+                    return
 
 
 def _finish(
-    choice: Choice,
+    ours: Match,
+    theirs: Match,
+    reference: EstimationResult,
+    candidate: EstimationResult,
+    at: Mapping[str, int],
     made: Replayer,
-    requested: Parts,
-    vcov: VcovSpec,
-    side: str,
-    opposite: str,
-    ref: Mapping[str, float],
-    cand: Mapping[str, float],
-    swapped: bool,
-    parts: Parts,
 ) -> SeCause:
-    base = made.std_errors(requested, requested.base)
-    other = made.std_errors(parts, choice)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = other / base if swapped else base / other
-    replay = {t: cand[t] * float(ratio[made.terms.index(t)]) for t in ref}
-    listed = departures(parts.base, choice, parts.counts, side, opposite)
-    if parts is not requested:
-        listed = (covariance_departure(made, vcov, side, opposite), *listed)
-        text = f"V is {name_of(vcov)} with factor {formula(choice, parts.counts)}"
-        text += f", not {name_of(made.request.vcov)} with {formula(requested.base, requested.counts)}"
-    else:
-        text = f"SE^2 of {side}: factor {formula(choice, parts.counts)}; "
-        text += f"of {opposite}: {formula(requested.base, requested.counts)}"
-    departs = departures_count(parts.base, choice) > 0
-    known = packages_at(choice, parts) if departs else ()
-    note = "the convention of " + ", ".join(p.title for p in known) if known else ""
+        ratio = ours.predicted / theirs.predicted
+    replay = {t: float(candidate.coef(t).std_error * ratio[i]) for t, i in at.items()}  # type: ignore[union-attr]
+    both = bool(ours.rank and theirs.rank)
+    listed: list[Departure] = []
+    for match, side, opposite in (
+        (theirs, candidate.engine, reference.engine),
+        (ours, reference.engine, candidate.engine),
+    ):
+        listed += own_departures(match, made, side, opposite, alone=not both)
+    texts = [
+        f"SE^2 of {engine}: {factor_text(m)}" for m, engine in ((ours, reference.engine), (theirs, candidate.engine))
+    ]
+    away = theirs if theirs.rank else ours
     return SeCause(
-        departures=listed,
-        formula=text,
-        note=note,
+        departures=tuple(listed),
+        formula="; ".join(texts),
+        note=_note(away) if not both else "; ".join(filter(None, (_note(theirs), _note(ours)))),
         replay=replay,
-        factor=_factor(requested, parts, choice),
-        rank=len(listed),
-        choice=choice,
-        counts=parts.counts,
-        rules=parts.rules,
+        factor=_factor(ours, theirs, away),
+        rank=ours.rank + theirs.rank,
+        choice=away.choice,
+        counts=away.variant.parts.counts,
+        rules=away.variant.parts.rules,
+        df={t: away.variant.df[i] for t, i in at.items()} if away.variant.df else {},
     )
+
+
+def own_departures(
+    match: Match, made: Replayer, side: str, opposite: str, *, alone: bool = False
+) -> Sequence[Departure]:
+    """Say in what a side departs from the request; ``alone``: the other side does not, and may be told to follow."""
+    variant = match.variant
+    listed: list[Departure] = []
+    if variant.difference is not None:
+        listed.append(variant.difference.departure(made.request.vcov, side, opposite))
+    listed += departures(variant.parts.base, match.choice, variant.parts.counts, side, opposite)
+    if not match.repair:
+        listed.append(
+            Departure(
+                rule="eigenvalues",
+                side=side,
+                opposite=opposite,
+                did="leaves negative eigenvalues of the covariance as they are",
+                asked="they are replaced by 1e-16",
+                words={"flag_r": "TRUE"},
+                back={"flag_r": "FALSE"},
+            )
+        )
+    return listed if alone else [replace(d, back={}) for d in listed]
+
+
+def factor_text(match: Match) -> str:
+    """Return the factor on a side's covariance with its numbers."""
+    text = f"factor {formula(match.choice, match.variant.parts.counts)}"
+    if match.variant.difference is not None:
+        text = f"V {match.variant.name}, {text}"
+    return text if match.repair else f"{text}, V as it is instead of U max(L, 1e-16) U'"
+
+
+def _note(match: Match) -> str:
+    parts = match.variant.parts
+    if departures_count(parts.base, match.choice) == 0 and match.variant.difference is None:
+        return ""
+    known = packages_at(match.choice, parts)
+    if departures_count(parts.base, match.choice) == 0 and len(known) > MAX_NAMED:
+        return ""
+    return "the convention of " + ", ".join(p.title for p in known) if known else ""
+
+
+def _factor(ours: Match, theirs: Match, away: Match) -> float | None:
+    """Return the one number that takes the departing side's standard errors to the other's, if there is one."""
+    if ours.variant is not theirs.variant or not (ours.repair and theirs.repair):
+        return None
+    ratios = [a / b for a, b in zip(ours.scales, theirs.scales, strict=True)]
+    if max(ratios) - min(ratios) > 1e-14 * max(ratios):
+        return None
+    return math.sqrt(ratios[0] if away is theirs else 1 / ratios[0])
 
 
 def packages_at(choice: Choice, parts: Parts) -> tuple[PackageConvention, ...]:
@@ -228,62 +312,6 @@ def packages_at(choice: Choice, parts: Parts) -> tuple[PackageConvention, ...]:
         if len(own) == len(other) and all(close(a, b, 13.0) for a, b in zip(own, other, strict=True)):
             found.append(row)
     return tuple(found)
-
-
-def _factor(requested: Parts, parts: Parts, choice: Choice) -> float | None:
-    """Return the one number that takes the departing side's standard errors to those asked for, if there is one."""
-    if parts is not requested:
-        return None
-    base, other = multipliers(requested.base, requested.counts), multipliers(choice, requested.counts)
-    ratios = [a / b for a, b in zip(base, other, strict=True)]
-    if max(ratios) - min(ratios) > 1e-14 * max(ratios):
-        return None
-    return math.sqrt(ratios[0])
-
-
-def _unrepaired(
-    made: Replayer,
-    requested: Parts,
-    at: Mapping[str, int],
-    numbers: Mapping[str, float],
-    side: str,
-    opposite: str,
-    ref: Mapping[str, float],
-    cand: Mapping[str, float],
-    swapped: bool,
-) -> list[SeCause]:
-    """Try the covariance with its negative eigenvalues left as they are."""
-    predicted = made.std_errors(requested, requested.base, repair=False)
-    whole = made.std_errors(requested, requested.base)
-    if all(close(float(whole[i]), float(predicted[i]), ENOUGH_DIGITS) for i in at.values()):
-        return []
-    if not all(close(numbers[t], float(predicted[i]), ENOUGH_DIGITS) for t, i in at.items()):
-        return []
-    departure = Departure(
-        rule="eigenvalues",
-        side=side,
-        opposite=opposite,
-        did="leaves negative eigenvalues of the covariance as they are",
-        asked="they are replaced by 1e-16",
-        words={"flag_r": "TRUE"},
-        back={"flag_r": "FALSE"},
-    )
-    cause = _finish(requested.base, made, requested, made.request.vcov, side, opposite, ref, cand, swapped, requested)
-    base = made.std_errors(requested, requested.base)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = predicted / base if swapped else base / predicted
-    replay = {t: cand[t] * float(ratio[made.terms.index(t)]) for t in ref}
-    return [
-        replace(
-            cause,
-            departures=(departure,),
-            formula="V = U max(L, 1e-16) U'",
-            note="",
-            factor=None,
-            rank=1,
-            replay=replay,
-        )
-    ]
 
 
 def factor_only(

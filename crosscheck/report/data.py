@@ -18,6 +18,7 @@ from crosscheck.report.findings import find
 from crosscheck.report.model import (
     CellRow,
     ColumnRow,
+    DroppedRow,
     EngineRow,
     Explanation,
     PrintedRow,
@@ -218,6 +219,10 @@ def _explanation(raw: Mapping[str, Any]) -> Explanation:
         digits_after=parse_number(raw.get("digits_after")),
         remedy=tuple((str(side), str(code)) for side, code in dict(raw.get("remedy") or {}).items()),
         references=tuple(str(r) for r in raw.get("references") or ()),
+        dropped=tuple(
+            DroppedRow(row=int(d["row"]), side=str(d["side"]), reason=str(d["reason"]), what=str(d["what"]))
+            for d in raw.get("dropped") or ()
+        ),
     )
 
 

@@ -7,90 +7,17 @@ Latin letters are typeset where the engine has Unicode fonts, and shown by their
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 
+from crosscheck.notes import Subject, footnote
 from crosscheck.report.digits import digits_text
 from crosscheck.report.matrix import reached
-from crosscheck.report.model import PRINTED, EngineRow, PairRow, RunReport
-from crosscheck.report.words import listing
+from crosscheck.report.model import PRINTED, EngineRow, Finding, PairRow, RunReport
+from crosscheck.report.words import listing, places_name
+from crosscheck.tex import MACRO, escape
 
 MAX_ROWS = 40
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\ensuremath{<}",
-    ">": r"\ensuremath{>}",
-    "|": r"\ensuremath{|}",
-    '"': "''",
-    "`": r"\`{}",
-    "²": r"\ensuremath{^2}",
-    "−": r"\ensuremath{-}",
-    "–": "--",
-    "—": "---",
-    "×": r"\ensuremath{\times}",
-    "≤": r"\ensuremath{\leq}",
-    "≥": r"\ensuremath{\geq}",
-    "…": r"\dots{}",
-    "‘": "`",
-    "’": "'",
-    "“": "``",
-    "”": "''",
-    "\u00a0": "~",
-    "ß": r"{\ss}",
-    "æ": r"{\ae}",
-    "Æ": r"{\AE}",
-    "ø": r"{\o}",
-    "Ø": r"{\O}",
-    "œ": r"{\oe}",
-    "Œ": r"{\OE}",
-    "ł": r"{\l}",
-    "Ł": r"{\L}",
-    "ı": r"{\i}",
-}
-_ACCENTS = {
-    "\u0300": "`",
-    "\u0301": "'",
-    "\u0302": "^",
-    "\u0303": "~",
-    "\u0304": "=",
-    "\u0306": "u",
-    "\u0307": ".",
-    "\u0308": '"',
-    "\u030a": "r",
-    "\u030b": "H",
-    "\u030c": "v",
-    "\u0327": "c",
-}
-_MACRO = (
-    r"\ifdefined\crosscheckchar\else\ifdefined\Umathchar"
-    r"\def\crosscheckchar#1#2{#2}\else\def\crosscheckchar#1#2{\texttt{U+#1}}\fi\fi"
-)
-
-
-def escape(text: str) -> str:
-    """Return text that TeX typesets as it is, on one line, and that can call no macro."""
-    return "".join(_char(c) for c in " ".join(text.split()))
-
-
-def _char(c: str) -> str:
-    if c in _TEX:
-        return _TEX[c]
-    if c.isascii():
-        return c if c.isprintable() else ""
-    apart = unicodedata.normalize("NFD", c)
-    if len(apart) == 2 and apart[0].isascii() and apart[1] in _ACCENTS:
-        base = rf"\{apart[0]}{{}}" if apart[0] in "ij" else apart[0]
-        return rf"\{_ACCENTS[apart[1]]}{{{base}}}"
-    return rf"\crosscheckchar{{{ord(c):04X}}}{{{c}}}" if c.isprintable() else ""
+MAX_CAUSES = 12
 
 
 def latex(report: RunReport) -> str:
@@ -116,7 +43,7 @@ def latex(report: RunReport) -> str:
     lines = [
         f"% Written by crosscheck {escape(report.crosscheck)} from the run of {escape(report.started)}.",
         r"% Needs \usepackage{booktabs}.",
-        _MACRO,
+        MACRO,
         r"\begin{table}[htbp]",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"\caption{{Agreement of implementations: {escape(report.title)}}}",
@@ -135,8 +62,10 @@ def latex(report: RunReport) -> str:
         "",
         r"\medskip\begin{minipage}{\linewidth}\footnotesize",
         _note(report),
+        *_causes(report),
         r"\end{minipage}",
         r"\end{table}",
+        *_footnotes(report),
     ]
     return "\n".join(lines) + "\n"
 
@@ -184,6 +113,41 @@ def _note(report: RunReport) -> str:
     )
     versions = f" Versions: {escape(listing((_engine(e) for e in engines), 99))}." if engines else ""
     return f"{unfinished}{escape(report.summary)} {digits}{versions}"
+
+
+def _named(report: RunReport) -> list[Finding]:
+    return [f for f in report.findings if f.example.explanations and not f.example.whole][:MAX_CAUSES]
+
+
+def _causes(report: RunReport) -> list[str]:
+    """Return one sentence for each cause of a difference, numbered."""
+    lines = []
+    for number, f in enumerate(_named(report), 1):
+        e = f.example.explanations[0]
+        digits = "" if e.digits_after is None else f" Replayed, {digits_text(e.digits_after)} digits agree."
+        places = escape(places_name(f.places, report.tables, 4))
+        lines.append(rf"\par ({number}) {escape(e.title)} ({places}).{escape(digits)}")
+    return lines
+
+
+def _footnotes(report: RunReport) -> list[str]:
+    """Return each cause as a footnote to paste where the number stands, in comments."""
+    named = _named(report)
+    if not named:
+        return []
+    lines = ["% Footnotes to paste, one for each cause:"]
+    for f in named:
+        c, e = f.example, f.example.explanations[0]
+        subject = Subject(
+            reference=c.reference,
+            candidate=c.candidate,
+            quantity=c.quantity,
+            terms=tuple(dict.fromkeys([c.term, *f.terms])) if c.term else (),
+            reference_value=c.printed if c.printed is not None else c.reference_value,
+            candidate_value=c.candidate_value,
+        )
+        lines.append(f"% {footnote(subject, e, dict(e.remedy))}")
+    return lines
 
 
 def _engine(e: EngineRow) -> str:

@@ -23,6 +23,7 @@ from crosscheck.report.words import (
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$])")
 MAX_FINDINGS = 50
+MAX_ROWS = 20
 
 
 def escape(text: str) -> str:
@@ -121,6 +122,11 @@ def _explanation(e: Explanation) -> list[str]:
         lines += [*fence(e.formula), ""]
     for side, code in e.remedy:
         lines += [f"Remedy {f'in {escape(side)}' if side else 'by hand'}:", "", *fence(code), ""]
+    if e.dropped:
+        lines += [row(["row", "observation", "left out by", "why"]), row(["--:", "---", "---", "---"])]
+        lines += [row([str(d.row), escape(d.what), escape(d.side), escape(d.reason)]) for d in e.dropped[:MAX_ROWS]]
+        more = len(e.dropped) - MAX_ROWS
+        lines += ["", *([f"{more} more rows are in `dropped.csv`.", ""] if more > 0 else [])]
     return lines
 
 

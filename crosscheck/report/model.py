@@ -18,11 +18,22 @@ Value = float | str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DroppedRow:
+    """An observation that one side left out: its row in the data (from 1), by whom, why, and which it is."""
+
+    row: int
+    side: str
+    reason: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """The named cause of a difference, as a rule of :mod:`crosscheck.explain` gave it.
 
     ``replay`` is the candidate's number with the reference's convention applied, ``digits_after`` how many of its
     digits then agree. ``remedy`` pairs an engine (or ``""``) with the code that makes that side follow the other.
+    ``dropped`` lists the observations that one side left out, with the number of observations only.
     """
 
     rule: str
@@ -32,6 +43,7 @@ class Explanation:
     digits_after: float | None = None
     remedy: tuple[tuple[str, str], ...] = ()
     references: tuple[str, ...] = ()
+    dropped: tuple[DroppedRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crosscheck.canon import dumps, write_atomic
+from crosscheck.report.dropped import dropped_csv
 from crosscheck.report.html import html
 from crosscheck.report.json_ import report_data, report_json
 from crosscheck.report.junit import junit
@@ -17,6 +18,7 @@ from crosscheck.report.model import RunReport
 def write_all(report: RunReport, out_dir: Path) -> tuple[Path, ...]:
     """Write ``report.json``, ``.html``, ``.md``, ``.xml`` and ``.tex``; return their paths.
 
+    ``dropped.csv`` lists every observation that one side of a comparison left out, where there is any.
     All are rendered before the first is written, and each is replaced whole or not at all.
 
     Raises
@@ -31,6 +33,11 @@ def write_all(report: RunReport, out_dir: Path) -> tuple[Path, ...]:
         "report.xml": junit(report),
         "report.tex": latex(report),
     }
+    listed = dropped_csv(report)
+    if listed:
+        rendered["dropped.csv"] = listed
+    else:
+        (out_dir / "dropped.csv").unlink(missing_ok=True)
     paths = []
     for name, text in rendered.items():
         write_atomic(out_dir / name, text)
