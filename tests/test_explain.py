@@ -9,6 +9,7 @@ import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+from string import Formatter
 
 import numpy as np
 import pytest
@@ -641,7 +642,9 @@ def test_what_is_asked_is_what_the_request_says():
 
 def test_rules_are_whole():
     for rule in rules().values():
-        departure = Departure(rule=rule.id, side="pyfixest", opposite="r.fixest", did="A", asked="B")
+        names = [name for _, name, _, _ in Formatter().parse(rule.title) if name]
+        words = {n: n for n in names if n not in ("side", "did", "asked")}
+        departure = Departure(rule=rule.id, side="pyfixest", opposite="r.fixest", did="A", asked="B", words=words)
         made = write((departure,), formula="f", replay=1.0, reference=1.0)
         assert made.title
         assert "{" not in made.title

@@ -8,7 +8,6 @@ loudly.
 from __future__ import annotations
 
 import math
-import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from crosscheck.conventions import Counts, all_parameters, count_k
 from crosscheck.explain.counting import counts_of_request
 from crosscheck.explain.model import ENOUGH_DIGITS, Departure, Explanation, base_id, write
 from crosscheck.explain.replay import Replayer, close, replayer
+from crosscheck.explain.rules import version_numbers
 from crosscheck.explain.se import estimates_agree, shared
 
 if TYPE_CHECKING:
@@ -52,22 +52,15 @@ class Known:
         """Say whether a version lies in [since, before); an unknown version lies in no range that is bounded."""
         if not version:
             return not self.since and not self.before
-        own = numbers(version)
-        return (not self.since or own >= numbers(self.since)) and (not self.before or own < numbers(self.before))
+        own = version_numbers(version)
+        return (not self.since or own >= version_numbers(self.since)) and (
+            not self.before or own < version_numbers(self.before)
+        )
 
     def asks(self, request: FitRequest) -> bool:
         """Say whether a request is one that the bug concerns."""
         kinds = not self.estimators or request.estimator in self.estimators
         return kinds and (not self.vcov or request.vcov.canonical in self.vcov)
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    """Return the numbers of a version: ``0.14.2`` and ``2.6-2`` alike; what follows a letter is left out."""
-    head = re.match(r"[0-9]+(?:[.-][0-9]+)*", version)
-    parts = tuple(int(p) for p in re.split(r"[.-]", head[0])) if head else ()
-    while parts and parts[-1] == 0:
-        parts = parts[:-1]
-    return parts
 
 
 @lru_cache(maxsize=1)

@@ -24,7 +24,8 @@ from crosscheck.explain.hypotheses import Choice, catalogue, departures, departu
 from crosscheck.explain.inference import Distribution, distributions
 from crosscheck.explain.model import Departure, Explanation, write
 from crosscheck.explain.replay import Replayer
-from crosscheck.explain.se import MAX_SHOWN
+from crosscheck.explain.rules import era_words
+from crosscheck.explain.se import MAX_SHOWN, traits
 
 if TYPE_CHECKING:
     from crosscheck.results import EstimationResult
@@ -187,7 +188,9 @@ def _explanation(
         listed = (c.variant.difference.departure(made.request.vcov, "published", engine), *listed)
     text = f"{c.words}; {count} of {count} printed standard errors"
     text += f" met, {fits} of the catalogue's points fit; by chance {odds:.1e}"
-    return write(listed, formula=text, replay=value, reference=number.value, digits=_printed_digits(value, number))
+    note = "; ".join(era_words("published", "", traits(c.variant, c.choice, made)))
+    digits = _printed_digits(value, number)
+    return write(listed, formula=text, replay=value, reference=number.value, note=note, digits=digits)
 
 
 def _printed_digits(value: float, number: PrintedNumber) -> float | None:

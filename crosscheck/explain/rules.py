@@ -5,8 +5,9 @@ Rules and the conventions of packages are rows of ``rules.toml``; here they are 
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -86,3 +87,49 @@ def rules() -> Mapping[str, Rule]:
 def packages() -> tuple[PackageConvention, ...]:
     """Return the conventions of packages in the order of the file."""
     return tuple(PackageConvention(**{**raw, "vcov": tuple(raw["vcov"])}) for raw in _read()["package"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Era:
+    """A default that changed: see the head of its section in ``rules.toml``."""
+
+    package: str
+    engines: tuple[str, ...]
+    since: str
+    before: str
+    trait: str
+    text: str
+    source: str
+
+    def covers(self, version: str) -> bool:
+        """Say whether a version lies in [since, before)."""
+        own = version_numbers(version)
+        since, before = (version_numbers(v) for v in (self.since, self.before))
+        return own >= since and (not before or own < before)
+
+
+@lru_cache(maxsize=1)
+def eras() -> tuple[Era, ...]:
+    """Return the defaults that changed, in the order of the file."""
+    return tuple(Era(**{**raw, "engines": tuple(raw["engines"])}) for raw in _read()["era"])
+
+
+def era_words(engine: str, version: str, traits: Iterable[str]) -> tuple[str, ...]:
+    """Name the defaults behind what a side did: its own package's at its version, or anyone's for a printed column."""
+    wanted = set(traits)
+    found = []
+    for row in eras():
+        if row.trait not in wanted:
+            continue
+        if engine == "published" or (engine in row.engines and version and row.covers(version)):
+            found.append(row.text)
+    return tuple(dict.fromkeys(found))
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers of a version: ``0.14.2`` and ``2.6-2`` alike; what follows a letter is left out."""
+    head = re.match(r"[0-9]+(?:[.-][0-9]+)*", version)
+    parts = tuple(int(p) for p in re.split(r"[.-]", head[0])) if head else ()
+    while parts and parts[-1] == 0:
+        parts = parts[:-1]
+    return parts

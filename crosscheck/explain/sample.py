@@ -16,8 +16,9 @@ from crosscheck.conventions import critical, p_of
 from crosscheck.engines.oracle import ENGINE as ORACLE
 from crosscheck.errors import CrosscheckError
 from crosscheck.explain.inference import distributions, used_by
-from crosscheck.explain.model import Departure, Dropped, Explanation, write
+from crosscheck.explain.model import Departure, Dropped, Explanation, base_id, write
 from crosscheck.explain.replay import Replayer, close, replayer
+from crosscheck.explain.rules import era_words
 from crosscheck.explain.se import Match, factor_text, finite, matches_of, own_departures
 from crosscheck.explain.subsamples import Subsample, subsamples
 from crosscheck.results import COEF_QUANTITIES, STAT_QUANTITIES, EstimationResult
@@ -146,12 +147,23 @@ def _explained_sample(ours: Placed, theirs: Placed) -> Found:
         + (f", {factor_text(p.match)}" if p.match.rank else "")
         for p in (ours, theirs)
     )
+    words = [
+        w
+        for one in (theirs, ours)
+        if "sample.singletons" in (theirs.rows.rule, ours.rows.rule)
+        for w in era_words(
+            base_id(one.result.engine),
+            one.result.version,
+            ["singletons=dropped" if one.rows.rule == "sample.singletons" else "singletons=kept"],
+        )
+    ]
+    note = "; ".join(words)
     found: dict[tuple[str, str], tuple[Explanation, ...]] = {}
     for (term, quantity), value in _replays(ours).items():
         wanted = getattr(ours.result.coef(term) if term else ours.result.stats, quantity)
         if value is None or wanted is None or not close(wanted, value, 7.0):
             continue
-        made = write(tuple(listed), formula=text, replay=value, reference=wanted)
+        made = write(tuple(listed), formula=text, replay=value, reference=wanted, note=note)
         found[term, quantity] = (replace(made, dropped=tuple(dropped)) if quantity == "nobs" else made,)
     return found
 

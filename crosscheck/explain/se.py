@@ -28,9 +28,9 @@ from crosscheck.explain.hypotheses import (
     formula,
     multipliers,
 )
-from crosscheck.explain.model import ENOUGH_DIGITS, Departure, Explanation, write
+from crosscheck.explain.model import ENOUGH_DIGITS, Departure, Explanation, base_id, write
 from crosscheck.explain.replay import Parts, Replayer, close
-from crosscheck.explain.rules import PackageConvention, packages
+from crosscheck.explain.rules import PackageConvention, era_words, packages
 
 if TYPE_CHECKING:
     from crosscheck.results import EstimationResult
@@ -195,14 +195,14 @@ def _matches(made: Replayer, variant: Variant, at: Mapping[str, int], numbers: M
     other = variant.difference is not None
     for choice in catalogue(parts.base, parts.counts, parts.rules):
         count = departures_count(parts.base, choice)
-        if other and count > 1:
-            break
         whole = made.std_errors(parts, choice)
         raw = made.std_errors(parts, choice, repair=False)
         for repair, predicted in ((True, whole), (False, raw)):
             if not repair and np.array_equal(raw, whole, equal_nan=True):
                 continue
             if all(close(numbers[t], float(predicted[i]), ENOUGH_DIGITS) for t, i in at.items()):
+                if other and count > 1 and not packages_at(choice, parts):
+                    continue  # another covariance with a factor of its own has to be somebody's convention
                 rank = count + other + (not repair)
                 yield Match(variant=variant, choice=choice, repair=repair, predicted=predicted, rank=rank)
                 if rank == 0:
@@ -234,7 +234,13 @@ def _finish(
     return SeCause(
         departures=tuple(listed),
         formula="; ".join(texts),
-        note=_note(away) if not both else "; ".join(filter(None, (_note(theirs), _note(ours)))),
+        note="; ".join(
+            dict.fromkeys(
+                text
+                for match, side in ((theirs, candidate), (ours, reference))
+                for text in _notes(match, made, side.engine, side.version)
+            )
+        ),
         replay=replay,
         factor=_factor(ours, theirs, away),
         rank=ours.rank + theirs.rank,
@@ -277,14 +283,35 @@ def factor_text(match: Match) -> str:
     return text if match.repair else f"{text}, V as it is instead of U max(L, 1e-16) U'"
 
 
-def _note(match: Match) -> str:
+def _notes(match: Match, made: Replayer, engine: str, version: str) -> list[str]:
+    """Return whose convention or default a side follows where it departs."""
     parts = match.variant.parts
-    if departures_count(parts.base, match.choice) == 0 and match.variant.difference is None:
-        return ""
+    if match.rank == 0:
+        return []
     known = packages_at(match.choice, parts)
-    if departures_count(parts.base, match.choice) == 0 and len(known) > MAX_NAMED:
-        return ""
-    return "the convention of " + ", ".join(p.title for p in known) if known else ""
+    listed = []
+    if known and (departures_count(parts.base, match.choice) or len(known) <= MAX_NAMED):
+        listed.append("the convention of " + ", ".join(p.title for p in known))
+    listed += era_words(base_id(engine), version, traits(match.variant, match.choice, made))
+    return listed
+
+
+def traits(variant: Variant, choice: Choice, made: Replayer) -> list[str]:
+    """Return what a point shares with the defaults of some era: see the head of ``[[era]]`` in ``rules.toml``."""
+    found = []
+    vcov = variant.difference.vcov if variant.difference is not None else None
+    if vcov is not None:
+        first = next(iter(made.model.effects), ())
+        if vcov.canonical == "iid":
+            found.append("vcov=iid")
+        elif vcov.canonical == "CRV1" and vcov.cluster == first:
+            found.append("vcov=first")
+    base = variant.parts.base
+    if choice.k.id == "none" and base.k.id != "none":
+        found.append("k=none")
+    if choice.g == "conventional" and base.g != "conventional" and len(variant.parts.counts.n_clusters) > 1:
+        found.append("g=conventional")
+    return found
 
 
 def _factor(ours: Match, theirs: Match, away: Match) -> float | None:

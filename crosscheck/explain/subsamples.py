@@ -150,22 +150,8 @@ def _single(
         if len(holes) > 1:
             for i, name in enumerate(holes):
                 yield _missing(missing[:, i], [name], missing[:, [i]])
-    yield from _always_treated(request, used)
     if request.unit is not None and request.time is not None and request.unit in used and request.time in used:
         yield from _panel(request, used)
-
-
-def _always_treated(request: FitRequest, used: Frame) -> Iterator[Subsample]:
-    """Leave out the cohorts that are treated in every period: they have no period before treatment."""
-    cohort, time = request.options.get("cohort"), request.options.get("time") or request.time
-    if request.estimator != "sunab" or cohort not in used or time not in used:
-        return
-    if used[str(cohort)].kind == "category" or used[str(time)].kind == "category":
-        return
-    start, period = used[str(cohort)].as_float(), used[str(time)].as_float()
-    always = (start > 0) & (start <= np.nanmin(period))
-    if always.any() and not always.all():
-        yield _plain("did.always_treated", ~always, "treated in every period", "observations of units always treated")
 
 
 def _singleton_reasons(effects: Mapping[tuple[str, ...], NDArray[np.int64]], keep: Mask) -> NDArray[np.str_]:
