@@ -11,6 +11,7 @@ make interactions, ``- term`` removes a term, ``-1`` or ``+ 0`` the intercept; `
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from crosscheck.formula_parser import FUNCTIONS, MAX_DEPTH, Macros, Node, Parser, Part
 from crosscheck.formula_tree import (
@@ -82,8 +83,20 @@ def parse(
     FormulaError
         For anything outside the language; the message shows the place.
     """
+    if macros is None and (columns is None or isinstance(columns, tuple)):
+        return _parsed(text, columns, where)
+    return _parse(text, macros or {}, columns, where)
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str, columns: tuple[str, ...] | None, where: str) -> Formula:
+    """Parse what many questions repeat: a formula is immutable."""
+    return _parse(text, {}, columns, where)
+
+
+def _parse(text: str, macros: Mapping[str, str], columns: Collection[str] | None, where: str) -> Formula:
     known = None if columns is None else frozenset(columns)
-    raw = Parser(Source(text, where), Macros(macros or {}, known, where), known).formula()
+    raw = Parser(Source(text, where), Macros(macros, known, where), known).formula()
     lhs = _lhs(raw.lhs)
     rhs = raw.parts[0]
     if rhs.instruments is not None:

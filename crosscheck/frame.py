@@ -135,7 +135,12 @@ class Frame:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the columns in their order."""
-        return tuple(c.name for c in self.columns)
+        return tuple(self._by_name)
+
+    @cached_property
+    def combined(self) -> dict[tuple[str, ...], tuple[NDArray[np.int64], tuple[str, ...]]]:
+        """Codes and labels of columns and of their combinations, each once made, for who asks again."""
+        return {}
 
     def __contains__(self, name: object) -> bool:
         return name in self._by_name

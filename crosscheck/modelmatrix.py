@@ -273,7 +273,16 @@ def _interact(term: Term, parts: Sequence[Block]) -> Block:
 
 
 def combined_codes(frame: Frame, names: Sequence[str]) -> tuple[Codes, tuple[str, ...]]:
-    """Return codes (missing: -1) and labels of a fixed effect, or of the combination of several."""
+    """Return codes (missing: -1) and labels of a fixed effect, or of of the combination of several; read-only."""
+    key = tuple(names)
+    known = frame.combined.get(key)
+    if known is None:
+        known = frame.combined[key] = _combine(frame, key)
+        known[0].flags.writeable = False
+    return known
+
+
+def _combine(frame: Frame, names: Sequence[str]) -> tuple[Codes, tuple[str, ...]]:
     codes, labels = frame[names[0]].codes()
     for name in names[1:]:
         more, more_labels = frame[name].codes()

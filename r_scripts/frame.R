@@ -5,6 +5,7 @@
 # ccl<i>z, a lag; cce<i>z, arithmetic on these. Only these symbols are ever seen by model code, whatever the columns are
 # called.
 
+CC_TABLES_KEPT <- 20L
 CC_KINDS <- c("float", "integer", "boolean", "category", "date")
 
 # columns: list of list(name, kind, values, levels). Copies nothing that R would not copy anyway.
@@ -157,7 +158,7 @@ cc_lagged <- function(frame, lag_, request) {
 cc_data <- function(frame, symbols, request, complete = character(0)) {
   symbols <- unique(c(symbols, complete))
   lasting <- !length(complete) && all(cc_role(frame, symbols) %in% c("n", "f"))
-  key <- paste(symbols, collapse = " ")
+  key <- paste(sort(symbols), collapse = " ")
   if (lasting && !is.null(frame$data[[key]])) return(frame$data[[key]])
   data <- stats::setNames(lapply(symbols, function(s) cc_values(frame, s, request)), symbols)
   attr(data, "row.names") <- .set_row_names(frame$rows)
@@ -166,7 +167,10 @@ cc_data <- function(frame, symbols, request, complete = character(0)) {
     keep <- stats::complete.cases(data[complete])
     if (!all(keep)) data <- data[keep, , drop = FALSE]
   }
-  if (lasting) frame$data <- stats::setNames(list(data), key) # the last one is enough
+  if (lasting) { # the columns are shared, so that a few more tables of them cost little
+    if (length(frame$data) >= CC_TABLES_KEPT) frame$data <- list()
+    frame$data[[key]] <- data
+  }
   data
 }
 

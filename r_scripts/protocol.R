@@ -106,16 +106,16 @@ cc_quote <- function(x) {
 
 # Numbers as JSON: 17 significant digits; NA is null; NaN and infinities are words.
 cc_numbers <- function(x) {
-  if (is.integer(x) || is.logical(x)) {
+  if (!is.double(x)) {
     out <- if (is.integer(x)) sprintf("%d", x) else c("false", "true")[x + 1L]
     if (anyNA(x)) out[is.na(x)] <- "null"
     return(out)
   }
   out <- sprintf("%.17g", x)
-  finite <- is.finite(x)
-  whole <- finite & !grepl("[.e]", out)
-  out[whole] <- paste0(out[whole], ".0")
-  if (!all(finite)) {
+  # %.17g writes a whole number below 1e17 without a point and without an exponent.
+  whole <- which(abs(x) < 1e17 & x == trunc(x))
+  if (length(whole)) out[whole] <- paste0(out[whole], ".0")
+  if (!all(is.finite(x))) {
     out[is.nan(x)] <- '"NaN"'
     out[is.na(x) & !is.nan(x)] <- "null"
     out[is.infinite(x)] <- c('"-Infinity"', '"Infinity"')[(x[is.infinite(x)] > 0) + 1L]
@@ -147,12 +147,14 @@ cc_json <- function(x) {
     if (!length(x)) return(if (is.null(names(x))) "[]" else "{}")
     inner <- character(length(x))
     # Plain numbers and plain texts are written together, the rest one by one.
-    plain <- lengths(x) == 1L & vapply(x, function(v) is.atomic(v) && is.null(dim(v)), NA)
-    numbers <- plain & vapply(x, is.double, NA)
-    texts <- plain & vapply(x, is.character, NA)
-    if (any(numbers)) inner[numbers] <- cc_numbers(unlist(x[numbers], use.names = FALSE))
-    if (any(texts)) inner[texts] <- cc_scalars(unlist(x[texts], use.names = FALSE))
-    rest <- !(numbers | texts)
+    types <- vapply(x, typeof, "", USE.NAMES = FALSE)
+    plain <- lengths(x, use.names = FALSE) == 1L & types != "list"
+    for (type in c("double", "character", "integer", "logical")) {
+      of_type <- which(plain & types == type)
+      if (length(of_type)) inner[of_type] <- cc_scalars(unlist(x[of_type], use.names = FALSE))
+    }
+    # A matrix of one number stays a matrix.
+    rest <- !plain | vapply(x, is.matrix, NA, USE.NAMES = FALSE)
     if (any(rest)) inner[rest] <- vapply(x[rest], cc_json, "", USE.NAMES = FALSE)
     if (is.null(names(x))) return(cc_json_array(inner))
     return(paste0("{", paste0(cc_quote(names(x)), ": ", inner, collapse = ", "), "}"))
@@ -184,16 +186,54 @@ cc_json_rows <- function(x) {
   paste0("[{", paste0(do.call(paste, c(unname(cells), sep = ", ")), collapse = "}, {"), "}]")
 }
 
-# The same, as plain nested lists, for a bridge that reads R objects itself.
-cc_plain <- function(x) {
-  if (inherits(x, "cc_written")) x <- .subset2(x, "value")
-  if (inherits(x, "cc_vector")) return(as.list(x[[1L]]))
-  if (inherits(x, "cc_rows")) {
-    x <- unclass(x)
-    return(list(cc_columns = x[!vapply(x, is.null, NA)]))
+# The same for a bridge that reads R objects itself: all doubles in one vector, all texts in another, and in `shape` what
+# stands where, as it is walked: a code of CC_SHAPE and its sizes (crosscheck/bridge/rconvert.py reads it).
+#   null; double n, integer n, logical n, text n (n = -1: a scalar; values of integers and logicals follow in `shape`);
+#   list n; object n (its names are the next texts); matrix rows columns (of doubles, by columns);
+#   rows n (names are the next texts, then n columns)
+CC_SHAPE <- c(null = 0L, double = 1L, integer = 2L, logical = 3L, text = 4L, list = 5L, object = 6L, matrix = 7L, rows = 8L)
+
+cc_packed <- function(x) {
+  shape <- numbers <- texts <- list()
+  say <- function(...) shape[[length(shape) + 1L]] <<- c(...)
+  add_texts <- function(value) texts[[length(texts) + 1L]] <<- value
+  vector_ <- function(value, scalar) {
+    n <- if (scalar) -1L else length(value)
+    if (is.double(value)) {
+      numbers[[length(numbers) + 1L]] <<- value
+      say(1L, n)
+    } else if (is.character(value)) {
+      add_texts(enc2utf8(value))
+      say(4L, n)
+    } else {
+      say(if (is.integer(value)) 2L else 3L, n, as.integer(value))
+    }
   }
-  if (is.list(x)) return(lapply(x, cc_plain))
-  x
+  walk <- function(value) {
+    if (is.null(value)) return(say(0L))
+    if (inherits(value, c("cc_written", "cc_vector", "cc_rows"))) {
+      if (inherits(value, "cc_written")) return(walk(.subset2(value, "value")))
+      if (inherits(value, "cc_vector")) return(vector_(unname(.subset2(value, 1L)), FALSE))
+      columns <- unclass(value)
+      columns <- columns[!vapply(columns, is.null, NA)]
+      add_texts(names(columns))
+      say(8L, length(columns))
+      for (column in columns) vector_(column, FALSE)
+    } else if (is.list(value)) {
+      labels <- names(value)
+      if (!is.null(labels)) add_texts(labels)
+      say(if (is.null(labels)) 5L else 6L, length(value))
+      for (item in value) walk(item)
+    } else if (is.matrix(value)) {
+      numbers[[length(numbers) + 1L]] <<- as.double(value)
+      say(7L, dim(value))
+    } else {
+      vector_(value, length(value) == 1L)
+    }
+  }
+  walk(x)
+  flat <- function(values, of) if (length(values)) unlist(values, use.names = FALSE) else of
+  list(flat(shape, integer(0)), flat(numbers, double(0)), flat(texts, character(0)))
 }
 
 # Exactly n bytes from a pipe; NULL at its end.

@@ -139,8 +139,10 @@ cc_answer <- function(engine, key, request) {
   list(ok = TRUE, result = result, retire = retire)
 }
 
-# The same for a bridge that reads R objects itself.
-cc_answer_plain <- function(engine, key, request) cc_plain(cc_answer(engine, key, request))
+# The same for a bridge that reads R objects itself and sends a request as JSON text.
+cc_hello_packed <- function() cc_packed(cc_hello())
+
+cc_answer_packed <- function(engine, key, request) cc_packed(cc_answer(engine, key, cc_parse_json(request)))
 
 # Load packages when first needed, single-threaded; their start-up messages are nobody's conditions.
 cc_need <- function(packages) {

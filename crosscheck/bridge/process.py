@@ -160,6 +160,8 @@ class WorkerProcess:
         self._outbox.append(memoryview(pack(header, payload)))
         if payload:
             self._outbox.append(memoryview(payload))
+        if not (self._ended or self._closed):
+            self._write()  # a pipe nearly always has room, and asking costs more than trying
         while self._outbox:
             self._step(deadline)
 

@@ -9,7 +9,7 @@ Imported inside an rpy2 worker only, after R was started.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,12 @@ openrlib: Any = importlib.import_module("rpy2.rinterface_lib.openrlib")
 
 NA_INTEGER = -(2**31)
 NA_REAL_WORD = 1954
+NULL, DOUBLE, INTEGER, LOGICAL, TEXT, LIST, OBJECT, MATRIX, ROWS = range(9)
+SCALAR = -1
 
 
 def to_r(value: Any) -> Any:
-    """Return an R object for what a JSON message may hold: objects become named lists, arrays unnamed lists.
+    """Return an R object for a plain value: objects become named lists, arrays unnamed lists.
 
     Raises
     ------
@@ -80,11 +82,6 @@ def frame_to_r(frame: Frame) -> Any:
     return ri.ListSexpVector([column_to_r(c) for c in frame.columns])
 
 
-def _names(value: Any) -> list[str] | None:
-    names = value.names
-    return None if names is ri.NULL or names.typeof == ri.RTYPES.NILSXP else [str(n) for n in names]
-
-
 def _flat(value: Any, dtype: str) -> Any:
     """Return a copy of a numeric R vector, or of a matrix by columns, shape (n,).
 
@@ -109,48 +106,88 @@ def _doubles(value: Any) -> list[float | None]:
     return out
 
 
-def _vector(value: Any) -> list[Any]:
-    kind = value.typeof
-    if kind == ri.RTYPES.REALSXP:
-        return _doubles(value)
-    if kind == ri.RTYPES.INTSXP:
-        return [None if v == NA_INTEGER else int(v) for v in _flat(value, "i4").tolist()]
-    if kind == ri.RTYPES.LGLSXP:
-        return [None if v is ri.NA_Logical else bool(v) for v in value]
-    if kind == ri.RTYPES.STRSXP:
-        return [None if v is ri.NA_Character else str(v) for v in value]
-    raise TypeError(f"an R object of type {kind} does not cross to Python")
+def unpack(packed: Any) -> Any:
+    """Return plain Python for what ``cc_packed()`` of ``protocol.R`` yields: three vectors, read at once.
+
+    Raises
+    ------
+    TypeError
+        Where the vectors do not fit each other, or hold a code that has no meaning.
+    """
+    shape, doubles, texts = packed
+    reader = _Reader(_flat(shape, "i4").tolist(), _doubles(doubles), _texts(texts))
+    value = reader.value()
+    if not reader.at_end():
+        raise TypeError("an answer of R goes on after its end")
+    return value
 
 
-def _matrix(value: Any) -> list[list[Any]] | None:
-    dim = value.do_slot("dim") if "dim" in value.list_attrs() else None
-    if dim is None or len(dim) != 2:
-        return None
-    rows, columns = int(dim[0]), int(dim[1])
-    flat = _vector(value)
-    return [[flat[r + rows * c] for c in range(columns)] for r in range(rows)]
+def _texts(value: Any) -> list[str | None]:
+    return [None if v is ri.NA_Character else str(v) for v in value]
 
 
-def from_r(value: Any) -> Any:
-    """Return plain Python for what ``cc_plain()`` yields: named lists, lists, matrices and scalars."""
-    if value is ri.NULL or value.typeof == ri.RTYPES.NILSXP:
-        return None
-    if value.typeof == ri.RTYPES.VECSXP:
-        names = _names(value)
-        if names is None:
-            return [from_r(v) for v in value]
-        if names == ["cc_columns"]:
-            return _rows(value[0])
-        return {n: from_r(v) for n, v in zip(names, value, strict=True)}
-    rows = _matrix(value)
-    if rows is not None:
-        return rows
-    items = _vector(value)
-    return items[0] if len(items) == 1 else items
+class _Reader:
+    """Walks the shape of an answer and takes its doubles and texts in their order."""
+
+    def __init__(self, shape: list[int], doubles: list[float | None], texts: list[str | None]) -> None:
+        self._shape, self._doubles, self._texts = shape, doubles, texts
+        self._at = self._double = self._text = 0
+
+    def at_end(self) -> bool:
+        """Say whether all was taken."""
+        left = (len(self._shape) - self._at, len(self._doubles) - self._double, len(self._texts) - self._text)
+        return left == (0, 0, 0)
+
+    def value(self) -> Any:
+        """Return the next value."""
+        code = self._integers(1)[0]
+        if code == NULL:
+            return None
+        if code == MATRIX:
+            rows, columns = self._integers(2)
+            flat = self._take_doubles(rows * columns)
+            return [flat[row::rows] for row in range(rows)]
+        (size,) = self._integers(1)
+        if code == LIST:
+            return [self.value() for _ in range(size)]
+        if code == OBJECT:
+            names = self._take_texts(size)
+            return {str(name): self.value() for name in names}
+        if code == ROWS:
+            names = self._take_texts(size)
+            columns_ = [self.value() for _ in range(size)]
+            return [dict(zip(names, row, strict=True)) for row in zip(*columns_, strict=True)]
+        items = self._vector(code, abs(size))
+        return items[0] if size == SCALAR else items
+
+    def _vector(self, code: int, size: int) -> list[Any]:
+        if code == DOUBLE:
+            return self._take_doubles(size)
+        if code == TEXT:
+            return self._take_texts(size)
+        if code == INTEGER:
+            return [None if v == NA_INTEGER else v for v in self._integers(size)]
+        if code == LOGICAL:
+            return [None if v == NA_INTEGER else bool(v) for v in self._integers(size)]
+        raise TypeError(f"an answer of R has the code {code}")
+
+    def _integers(self, count: int) -> list[int]:
+        out = self._shape[self._at : self._at + count]
+        self._at += count
+        return _whole(out, count)
+
+    def _take_doubles(self, count: int) -> list[Any]:
+        out = self._doubles[self._double : self._double + count]
+        self._double += count
+        return _whole(out, count)
+
+    def _take_texts(self, count: int) -> list[Any]:
+        out = self._texts[self._text : self._text + count]
+        self._text += count
+        return _whole(out, count)
 
 
-def _rows(table: Any) -> list[dict[str, Any]]:
-    """Return a table of equally long columns as rows."""
-    names: Sequence[str] = _names(table) or []
-    columns = [_vector(c) for c in table]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+def _whole(found: list[Any], count: int) -> list[Any]:
+    if len(found) != count:
+        raise TypeError("an answer of R ends too early")
+    return found

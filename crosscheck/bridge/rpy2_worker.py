@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crosscheck.bridge.py_worker import Refused, serve
+from crosscheck.canon import dumps
 from crosscheck.frame import decode
 
 
@@ -56,18 +57,16 @@ def main(arguments: list[str]) -> None:
     """Serve engines written in R."""
     folder, scripts = arguments[0], arguments[1:]
     ri = start_r()
-    from crosscheck.bridge.rconvert import frame_to_r, from_r, to_r
+    from crosscheck.bridge.rconvert import frame_to_r, to_r, unpack
 
     home = ri.evalr("new.env(parent = parent.env(globalenv()))")
     source = ri.baseenv["sys.source"]
     source(to_r(str(Path(folder) / "session.R")), home)
     home["cc_start"](to_r(folder), ri.StrSexpVector(scripts))
-    functions = {name: home[f"cc_{name}"] for name in ("hello", "put", "drop", "answer_plain")}
+    functions = {name: home[f"cc_{name}"] for name in ("hello_packed", "put", "drop", "answer_packed")}
 
     def hello(_: dict[str, Any], __: bytes) -> dict[str, Any]:
-        return {k: v if v is not None else {} for k, v in from_r(functions["hello"]()).items() if k != "packages"} | {
-            "packages": {}
-        }
+        return dict(unpack(functions["hello_packed"]()))
 
     def put(header: dict[str, Any], payload: bytes) -> dict[str, Any]:
         frame = decode(header["columns"], payload, header["rows"])
@@ -79,7 +78,8 @@ def main(arguments: list[str]) -> None:
         return {}
 
     def fit(item: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-        answer = from_r(functions["answer_plain"](to_r(item["engine"]), to_r(item["key"]), to_r(item["request"])))
+        question = (to_r(item["engine"]), to_r(item["key"]), to_r(dumps(item["request"])))
+        answer = unpack(functions["answer_packed"](*question))
         if not answer["ok"]:
             raise Refused(answer["error"]["message"])
         return answer["result"], bool(answer["retire"])

@@ -45,6 +45,7 @@ COLLIN_TOL = 1e-9
 IWLS_TOL = 1e-14
 IWLS_MAXITER = 200
 SOLVER = "scipy.linalg.solve"
+OWN_LEVEL = 0.95  # of the bounds that a fit and vcov() leave behind
 ITERATED = ("fepois", "feglm")
 
 
@@ -269,8 +270,9 @@ def _result(
         )
         coefs, matrix = _aggregated(request, model, design, terms, df_t)
     else:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            model.get_inference(alpha=1 - request.conf_level)
+        if request.conf_level != OWN_LEVEL:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                model.get_inference(alpha=1 - request.conf_level)
         bounds = np.asarray(model._conf_int)
         coefs = coef_rows(terms, model._beta_hat, model._se, model._tstat, model._pvalue, bounds[0], bounds[1], df_t)
         matrix = model._vcov

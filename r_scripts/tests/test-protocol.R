@@ -46,5 +46,15 @@ test_that("lists of scalars and what is already written are written alike", {
   expect_identical(cc_json(list(a = 0.5, b = "x", c = NULL, d = matrix(2), e = NA_real_, f = NA_character_, g = TRUE)),
     '{"a": 0.5, "b": "x", "c": null, "d": [[2.0]], "e": null, "f": null, "g": true}')
   expect_identical(cc_json(list(cc_written(list(1L, "a")))), '[[1, "a"]]')
-  expect_identical(cc_plain(cc_written(list(cc_vector(c("a", "b"))))), list(list("a", "b")))
+  expect_identical(cc_json(list(i = 3L, n = NA_integer_, m = NA)), '{"i": 3, "n": null, "m": null}')
+})
+
+test_that("an answer is packed into what stands where, doubles and texts", {
+  packed <- cc_packed(list(a = NULL, b = list(1.5, "x"), c = cc_vector(c(TRUE, NA)), d = matrix(c(1, 2, 3, 4), 2L)))
+  expect_identical(packed[[1L]], c(6L, 4L, 0L, 5L, 2L, 1L, -1L, 4L, -1L, 3L, 2L, 1L, NA, 7L, 2L, 2L))
+  expect_identical(packed[[2L]], c(1.5, 1, 2, 3, 4))
+  expect_identical(packed[[3L]], c("a", "b", "c", "d", "x"))
+  packed <- cc_packed(cc_written(cc_rows(t = c("p", "q"), v = c(1, NA), gone = NULL)))
+  expect_identical(packed, list(c(8L, 2L, 4L, 2L, 1L, 2L), c(1, NA), c("t", "v", "p", "q")))
+  expect_identical(cc_packed(list()), list(c(5L, 0L), double(0), character(0)))
 })
