@@ -23,8 +23,15 @@ OLDEST = (0, 30)
 INCOMPLETE = {"0.40.0": ("formulaic", "joblib", "narwhals", "numba", "great-tables", "seaborn", "tabulate", "tqdm")}
 OLD_WORDS = {"k_adj": "adj", "k_fixef": "fixef_k", "G_adj": "cluster_adj", "G_df": "cluster_df"}
 OLD_COUNTING = {"nonnested": "nested"}
-# Options that an older version lacks because it never did otherwise.
-ALWAYS_SO = {"accelerate": False, "vcov_kwargs": None, "weights": None, "weights_type": "aweights", "demeaner": None}
+# Options that an older version lacks because it never did otherwise, or had one implementation only.
+ALWAYS_SO = {
+    "demeaner_backend": "rust",
+    "accelerate": False,
+    "vcov_kwargs": None,
+    "weights": None,
+    "weights_type": "aweights",
+    "demeaner": None,
+}
 
 
 def release(version: str) -> tuple[int, ...]:
@@ -61,7 +68,8 @@ def demeaning(tolerance: float, iterations: int) -> dict[str, Any]:
     if hasattr(pf, "LsmrDemeaner"):
         made = pf.LsmrDemeaner(fixef_atol=tolerance, fixef_btol=tolerance, fixef_maxiter=iterations, backend="within")
         return {"demeaner": made}
-    return {"fixef_tol": tolerance, "fixef_maxiter": iterations}
+    # "rust" runs the same alternating projections as "numba", which compiles for 20 s in every new process
+    return {"fixef_tol": tolerance, "fixef_maxiter": iterations, "demeaner_backend": "rust"}
 
 
 def accepted(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
