@@ -116,6 +116,9 @@ def _key(plan: Plan, column: ColumnSpec, tasks: Sequence[Task], sources: Sequenc
             "study": study.id,
             "request": column.request.to_json(),
             "order": [column.candidates, column.references],
+            "joint": column.joint,
+            "keep": column.keep,
+            "constant_of": column.constant_of,
             "legend": dict(column.legend),
             "sources": [{k: v for k, v in e.items() if k != "cached"} for e in sources],
             "recorded": [t.recorded.to_json() if t.recorded is not None else None for t in tasks],
@@ -140,13 +143,13 @@ def source_events(
 ) -> list[dict[str, Any]]:
     """Return what each source said, as events of a run file."""
     printed = study.printed(column)
-    joint = tuple(number.term for number in printed)
+    joint = (*column.joint, *(number.term for number in printed))
     base = {"event": "result", "table": column.table, "column": column.id}
     events = [
         {
             **base,
             "source": task.engine,
-            "result": with_joint_tests(results[id(task)], joint).to_json(),
+            "result": _shown(results[id(task)], column, joint).to_json(),
             "cached": task.cached,
             "code": _code(task, results[id(task)], study.data_path),
             "request_hash": column.request.hash,
@@ -157,6 +160,16 @@ def source_events(
         numbers = [{name: getattr(p, name) for name in PRINTED_FIELDS} for p in printed]
         events.append({**base, "source": "published", "printed": numbers})
     return events
+
+
+def _shown(result: EstimationResult, column: ColumnSpec, joint: Sequence[str]) -> EstimationResult:
+    """Return what is compared of a result: joint tests added, coefficients that are nuisance left out."""
+    made = with_joint_tests(result, joint)
+    if not column.keep:
+        return made
+    kept = tuple(row for row in made.coefs if row.term in column.keep)
+    terms = made.vcov_terms or tuple(row.term for row in made.coefs)
+    return made.with_(coefs=kept, vcov_terms=terms if made.vcov else ())
 
 
 def _code(task: Task, result: EstimationResult, data_path: str) -> str:
@@ -241,8 +254,8 @@ def column_cells(
 ) -> list[Cell]:
     """Compare all sources of a column: references with candidates, closed forms with engines, print with all."""
     printed = study.printed(column)
-    joint = tuple(number.term for number in printed)
-    by_engine = {t.engine: with_joint_tests(results[id(t)], joint) for t in tasks}
+    joint = (*column.joint, *(number.term for number in printed))
+    by_engine = {t.engine: _shown(results[id(t)], column, joint) for t in tasks}
     candidates = [e for e in column.candidates if e in by_engine]
     references = [e for e in column.references if e in by_engine]
     frame = tasks[0].frame
@@ -256,7 +269,7 @@ def column_cells(
     for task in tasks:
         if task.recorded is not None:
             context = context_of(study, column, task.recorded.engine, task.engine)
-            recorded = with_joint_tests(task.recorded, joint)
+            recorded = _shown(task.recorded, column, joint)
             cells.extend(_pair(recorded, by_engine[task.engine], context, column, frame))
     truths = study.truth(column)
     for engine in dict.fromkeys((*candidates, *references)):

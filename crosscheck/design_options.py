@@ -97,7 +97,12 @@ class RegressionOptions(DesignOptions):
 
 
 class WinsorOptions(RegressionOptions):
-    """``winsor_feols``: least squares on winsorized columns; the bounds are reported."""
+    """``winsor_feols``: least squares on winsorized columns; the bounds are reported.
+
+    ``constant``: also the constant that dummies give instead of absorbed effects, that of the cell of all first levels.
+    """
+
+    constant: bool = False
 
 
 class DescribeOptions(DesignOptions):

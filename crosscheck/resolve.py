@@ -99,6 +99,9 @@ def _column(declared: Declared, table: TableTable, t: int, column: ColumnTable, 
         legend=dict(table.legend if table.legend is not None else model.legend),
         kind=table.kind,
         key=short,
+        joint=column.joint,
+        keep=column.keep,
+        constant_of=None if column.constant_of is None else _place(column.constant_of),
     )
     if table.kind == "descriptives":
         return spec
@@ -120,6 +123,11 @@ def _column(declared: Declared, table: TableTable, t: int, column: ColumnTable, 
         candidates=candidates,
         references=references,
     )
+
+
+def _place(text: str) -> tuple[str, str]:
+    table, _, column = text.partition("/")
+    return table, column
 
 
 def _engines(declared: Declared, estimator: Estimator, column: ColumnTable, key: str) -> tuple[tuple[str, ...], ...]:

@@ -24,7 +24,7 @@ from crosscheck.published import PublishedNumber, read_published
 from crosscheck.resolve import resolve_tables
 from crosscheck.study_file import KnownRow, StudyFile, ToleranceRow, find_study_file, read_study_file
 from crosscheck.tables import ColumnSpec, Table
-from crosscheck.terms import check_numbers, sunab_term
+from crosscheck.terms import check_columns, check_numbers, sunab_term
 from crosscheck.truth import TRUTH_FILE, KnownTruth, read_truth
 
 __all__ = ["ColumnSpec", "KnownRow", "Study", "StudyFile", "Table", "ToleranceRow", "load_study"]
@@ -131,8 +131,15 @@ class Study:
         return chosen
 
     def printed(self, column: ColumnSpec) -> tuple[PublishedNumber, ...]:
-        """Return the numbers that the paper prints in a column, in the order of the file."""
-        return self._printed.get((column.table, column.id), ())
+        """Return the numbers that the paper prints in a column, in the order of the file.
+
+        A column that gives the constant of another has the numbers printed for it there.
+        """
+        own = self._printed.get((column.table, column.id), ())
+        if column.constant_of is None:
+            return own
+        there = self._printed.get(column.constant_of, ())
+        return (*own, *(replace(n, table=column.table, column=column.id) for n in there if n.term == INTERCEPT))
 
     def truth(self, column: ColumnSpec) -> tuple[KnownTruth, ...]:
         """Return the known truths of a column, in the order of the file."""
@@ -190,6 +197,7 @@ def load_study(path: Path | str) -> Study:
     data = _declared_data(folder, model, str(file))
     declared = Declared(file=str(file), model=model, data=data.file if data else None)
     tables = resolve_tables(declared)
+    check_columns(tables, data, where=str(file))
     published: tuple[PublishedNumber, ...] = ()
     published_sha256 = ""
     if (folder / PUBLISHED_FILE).exists():

@@ -141,7 +141,13 @@ class Defaults(Model):
 
 
 class ColumnTable(Model):
-    """``[[table.column]]``: one estimation."""
+    """``[[table.column]]``: one estimation.
+
+    ``keep`` names the coefficients that are compared and shown where the others are nuisance, such as dummies.
+    ``constant_of = "table/column"``: this column's dummies give the constant that is printed there, where effects are
+    absorbed. ``joint`` names tests that all sources are compared on though none is printed: ``wald:a+b`` or
+    ``chi2:a+b`` (:mod:`crosscheck.wald`).
+    """
 
     id: Id
     title: str = ""
@@ -155,6 +161,9 @@ class ColumnTable(Model):
     candidates: Engines | None = None
     references: Engines | None = None
     conf_level: Level | None = None
+    keep: tuple[NonEmpty, ...] = ()
+    constant_of: Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")] | None = None
+    joint: tuple[Annotated[str, Field(pattern=r"^(wald|chi2):.+")], ...] = ()
 
 
 class TableTable(Model):

@@ -32,6 +32,12 @@ class ColumnSpec:
         Where it stands in the file, such as ``table[1].column[2]``.
     filter : Where or None
         The filter as a tree.
+    joint : tuple of str
+        Joint tests to compare beside those that are printed.
+    keep : tuple of str
+        Coefficients to compare and show; empty for all of them.
+    constant_of : (table, column) or None
+        Where the constant is printed that this column gives.
     """
 
     table: str
@@ -45,6 +51,9 @@ class ColumnSpec:
     kind: str = "regression"
     key: str = ""
     filter: Where | None = None
+    joint: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    constant_of: tuple[str, str] | None = None
 
     @property
     def estimated(self) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from crosscheck.data import DeclaredData
 from crosscheck.design_options import DESIGN_OPTIONS
-from crosscheck.errors import PublishedError, nearest
+from crosscheck.errors import PublishedError, StudyError, nearest
 from crosscheck.formula_tree import INTERCEPT, Call, Expr, Formula, Name, Term, emit_expr, term_label
 from crosscheck.published import QUANTITIES, PublishedNumber, is_design_quantity
 from crosscheck.syntax import listing
@@ -158,6 +158,40 @@ def check_numbers(
         column = by_id[number.table][number.column]
         checked.append(_checked(number, column, levels, data, place) if column.estimated else number)
     return tuple(checked)
+
+
+def check_columns(tables: Sequence[Table], data: DeclaredData | None, *, where: str) -> None:
+    """Check what columns say of terms and of each other: ``keep`` and ``constant_of``.
+
+    Raises
+    ------
+    StudyError
+        For a coefficient that the column cannot have, or a table or column that is not there.
+    """
+    places = {(t.id, c.id) for t in tables for c in t.columns}
+
+    def levels(name: str, factor: bool) -> Sequence[str] | None:
+        column = data.frame[name] if data is not None else None
+        if column is None or not (factor or column.kind in ("category", "boolean")):
+            return None
+        return column.codes()[1]
+
+    for column in (c for t in tables for c in t.columns):
+        place = f"{where}, {column.key}"
+        if column.constant_of is not None and column.constant_of not in places:
+            raise StudyError(
+                f"there is no column {'/'.join(column.constant_of)!r}", where=f"{place}, constant_of",
+                allowed=listing("/".join(p) for p in sorted(places)), hint="write table/column as study.toml has them",
+            )  # fmt: skip
+        if column.formula is None or data is None:
+            continue
+        for term in column.keep:
+            if canonical_term(term, column.formula, levels) != term:
+                known = examples(column.formula, levels)
+                raise StudyError(
+                    f"column {column.table}/{column.id} has no term {term!r}", where=f"{place}, keep",
+                    allowed=listing(known), hint=nearest(term, known) or "correct the term, or leave keep out",
+                )  # fmt: skip
 
 
 def _checked(

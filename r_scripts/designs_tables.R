@@ -35,10 +35,31 @@ cc_d_winsor <- function(request, frame) {
   sample_ <- cc_d_sample(request, frame)
   fit_ <- cc_d_fit(sample_$panel)
   cov_ <- cc_d_cov(fit_, cc_vcov_type(request), request$ssc, request$vcov$lag)
+  rows <- cc_d_fit_rows(fit_, cov_, request$conf_level)
+  constant <- isTRUE(request$options$constant) && length(sample_$panel$effects) > 0L
+  if (constant) rows <- cc_d_bind(cc_d_constant(sample_$panel, cc_vcov_type(request), request), rows)
   cc_d_result(
-    cc_d_fit_rows(fit_, cov_, request$conf_level), cc_d_stats(fit_), cc_d_extras(cc_d_winsor_extras(sample_)),
-    cc_d_conventions(sample_, cov_), cov_$V, fit_$dropped
+    rows, cc_d_stats(fit_), cc_d_extras(cc_d_winsor_extras(sample_)), cc_d_conventions(sample_, cov_),
+    if (!constant) cov_$V, fit_$dropped
   )
+}
+
+# The constant of a regression on explicit dummies, the first level of each effect left out.
+cc_d_constant <- function(panel, type, request) {
+  if (!type %in% c("iid", "HC1")) cc_unsupported("the constant of dummies has vcov iid or HC1")
+  dummies <- lapply(panel$effects, function(e) {
+    levels_ <- sort(unique(e))[-1L]
+    outer(e, levels_, "==") + 0
+  })
+  columns <- do.call(cbind, dummies)
+  colnames(columns) <- paste0("dummy", seq_len(ncol(columns)))
+  panel$x <- cbind(panel$x, columns)
+  panel$effects <- list()
+  panel$effect_names <- list()
+  fit_ <- cc_d_fit(panel)
+  cov_ <- cc_d_cov(fit_, type, request$ssc)
+  at <- cc_d_index(fit_, "(Intercept)")
+  cc_d_rows("(Intercept)", fit_$coef[[at]], cov_$se[[at]], cov_$small$df, request$conf_level)
 }
 
 cc_d_describe <- function(request, frame) {

@@ -69,6 +69,17 @@ class Panel:
         return replace(self, clusters=clusters)
 
 
+def with_dummies(panel: Panel) -> Panel:
+    """Return the panel with its effects as explicit dummies, the first level of each left out."""
+    columns = [panel.x]
+    names = list(panel.names)
+    for effect, codes in panel.effects.items():
+        levels = np.unique(codes)[1:]
+        columns.append((codes[:, None] == levels).astype(np.float64))
+        names += [f"{'^'.join(effect)}::{level}" for level in levels.tolist()]
+    return replace(panel, x=np.column_stack(columns), names=tuple(names), effects={})
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fit:
     """Least squares of a panel.

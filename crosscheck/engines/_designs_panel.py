@@ -9,7 +9,7 @@ import numpy as np
 from crosscheck.design_options import MediationOptions, SubgroupOptions, WinsorOptions
 from crosscheck.designs.draws import aligned
 from crosscheck.designs.mediation import bootstrap, mediate
-from crosscheck.designs.panel import covariance, fit
+from crosscheck.designs.panel import INTERCEPT, covariance, fit, with_dummies
 from crosscheck.designs.quantiles import quantiles
 from crosscheck.designs.subgroups import subgroups
 from crosscheck.engines._designs import (
@@ -23,7 +23,8 @@ from crosscheck.engines._designs import (
     stats_of,
     winsor_extras,
 )
-from crosscheck.results import EstimationResult
+from crosscheck.errors import Unsupported
+from crosscheck.results import CoefRow, EstimationResult
 
 if TYPE_CHECKING:
     from crosscheck.frame import Frame
@@ -32,16 +33,26 @@ if TYPE_CHECKING:
 
 def fit_winsor(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
     """Least squares on winsorized columns; bounds are extras of the column."""
-    sample = sample_of(request, frame, options_of(request, WinsorOptions))
+    options = options_of(request, WinsorOptions)
+    sample = sample_of(request, frame, options)
     found = fit(sample.panel)
     vcov = covariance(found, request.vcov.canonical, ssc_of(request), lag=request.vcov.lag)
+    constant: tuple[CoefRow, ...] = ()
+    if options.constant and sample.panel.effects:
+        if request.vcov.canonical not in ("iid", "HC1"):
+            raise Unsupported("the constant of dummies has vcov iid or HC1")
+        dummies = fit(with_dummies(sample.panel))
+        other = covariance(dummies, request.vcov.canonical, ssc_of(request))
+        at = dummies.index(INTERCEPT)
+        estimate, error = float(dummies.coef[at]), float(other.std_errors[at])
+        constant = (coef_row(INTERCEPT, estimate, error, other.small.df_t, request.conf_level),)
     return EstimationResult(
         engine=engine,
-        coefs=coef_rows(found, vcov, request.conf_level),
+        coefs=(*constant, *coef_rows(found, vcov, request.conf_level)),
         stats=stats_of(found),
         extras=winsor_extras(sample),
         conventions=conventions_of(request, sample, vcov),
-        vcov=tuple(map(tuple, vcov.matrix.tolist())),
+        vcov=() if constant else tuple(map(tuple, vcov.matrix.tolist())),
         dropped=found.dropped,
     )
 

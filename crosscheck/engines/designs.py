@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from crosscheck.design_options import DESIGN_OPTIONS, WITHOUT_REGRESSION
 from crosscheck.engines._designs import PLAIN, VCOV_TYPES, plain_formula
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Fitter = Callable[[str, "FitRequest", "Frame"], "EstimationResult"]
 
+LONGEST, SHOWN = 1500, 12
 _HOME = "crosscheck.engines."
 FITTERS = {
     "describe": "_designs_tables:fit_describe",
@@ -57,9 +58,19 @@ def design_support(request: FitRequest) -> Support:
 
 
 def show_request(request: FitRequest, *, comment: str) -> list[str]:
-    """Return the request as commented lines, texts of draws cut short."""
-    text = json.dumps(request.to_json(), indent=1, ensure_ascii=False)
-    return [comment + (line if len(line) < 160 else line[:150] + " ...") for line in text.splitlines()]
+    """Return the request as commented lines, one for each of its keys, texts of draws cut short."""
+    lines = []
+    for key, given in request.to_json().items():
+        value = {k: _shortened(v) for k, v in given.items()} if key == "options" else given
+        lines.append(f"{comment}{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
+    return [line if len(line) < LONGEST else line[: LONGEST - 4] + " ..." for line in lines]
+
+
+def _shortened(value: Any) -> Any:
+    """Return an option; the codes of draws, which are data, by their first ones."""
+    if isinstance(value, dict) and len(str(value.get("codes", ""))) > SHOWN:
+        return {**value, "codes": value["codes"][:SHOWN] + "..."}
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +110,6 @@ class Designs:
                 f"column = next(c for c in study.columns if c.request.hash == {request.hash!r})",
                 f"result = engines.get({self.id!r}).fit(column.request, study.sample(column))",
                 "print(*result.coefs, *result.extras, sep='\\n')",
-                *show_request(request, comment="# "),
             ]
         )
 

@@ -41,27 +41,10 @@ class RDesigns:
         """Return lines of R that repeat the design: our R files, and the request as they get it."""
         return "\n".join(
             [
-                "# Run in the folder of crosscheck's R files. request.json holds the lines at the end, draws in full;",
-                "# a filter of the sample is applied to the data beforehand.",
-                "local({",
-                "  home <- new.env(parent = globalenv())",
-                '  sys.source("session.R", envir = home)',
-                '  evalq(cc_start("."), home)',
-                f'  data <- read.csv("{data_path}", check.names = FALSE, encoding = "UTF-8")',
-                "  column <- function(name) {",
-                "    x <- data[[name]]",
-                "    if (is.numeric(x)) {",
-                '      return(list(name = name, kind = "float", values = as.double(x), levels = list()))',
-                "    }",
-                "    levels_ <- sort(unique(x))",
-                '    list(name = name, kind = "category", values = match(x, levels_) - 1L, levels = as.list(levels_))',
-                "  }",
-                '  home$cc_put("data", nrow(data), lapply(names(data), column))',
-                '  request <- home$cc_parse_json(paste(readLines("request.json", encoding = "UTF-8"), collapse = " "))',
-                f'  answer <- home$cc_answer("{self.id}", "data", request)',
-                "  writeLines(enc2utf8(home$cc_json(answer$result)))",
-                "})",
+                "# In the folder of crosscheck's R files (by_hand.R says how it reads). request.json:",
                 *show_request(request, comment="# "),
+                'source("by_hand.R")',
+                f'cc_by_hand("{self.id}", "{data_path}")',
             ]
         )
 

@@ -6,7 +6,7 @@ The page needs no script, no network and no other file; it follows the reader's 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,8 +14,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosscheck.report import words
+from crosscheck.report import figure_coverage, figure_events, figure_matching, figure_placebo, words
 from crosscheck.report.digits import digits_text, full
+from crosscheck.report.draw import Figure
 from crosscheck.report.layout import Layout
 from crosscheck.report.matrix import Matrix, column_matrix, legend, reached
 from crosscheck.report.model import (
@@ -28,21 +29,19 @@ from crosscheck.report.model import (
     TableRow,
 )
 from crosscheck.report.plots import Panel, kinds, panels, svg
-from crosscheck.report.rows import comparison_rows, differing
+from crosscheck.report.rows import comparison_tables, differing
+from crosscheck.report.spoken import spoken
 from crosscheck.report.summary import standing
+from crosscheck.report.survival import Survival, survival
 from crosscheck.report.view import TableView
 from crosscheck.verdict import AGREE, BADNESS, DIFFERENT, EXPLAINED, NOT_COMPARED, Verdict
 
 OPEN_FINDINGS = 25
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairCells:
-    """All cells of one pair of sources in one column, in the order of the run."""
-
-    reference: str
-    candidate: str
-    cells: tuple[CellRow, ...]
+FIGURES: tuple[Callable[[Layout, TableRow], Sequence[Figure]], ...] = (
+    figure_placebo.figures,
+    figure_matching.figures,
+    figure_coverage.figures,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,7 @@ class ColumnView:
     anchor: str
     column: ColumnRow
     sources: tuple[SourceRow, ...]
-    pairs: tuple[PairCells, ...]
+    cells: tuple[CellRow, ...]
     verdicts: tuple[Verdict, ...]
     seed: str
 
@@ -63,6 +62,8 @@ class TableSection:
 
     anchor: str
     view: TableView
+    figures: tuple[Figure, ...]
+    survival: Survival | None
     panels: tuple[Panel, ...]
     more_panels: int
     plot_kinds: tuple[str, ...]
@@ -105,6 +106,7 @@ def html(report: RunReport) -> str:
         lead=next((f.id for f in report.findings if report.summary_parts[0].startswith(f.title)), ""),
         notes=render_notes(report.notes),
         open_findings=OPEN_FINDINGS,
+        warnings=spoken(report),
     )
     return words.visible(page)
 
@@ -123,7 +125,7 @@ def _environment() -> Environment:
         digits=digits_text,
         svg=svg,
         reached=reached,
-        rows=comparison_rows,
+        comparisons=comparison_tables,
         column_label=words.column_label,
         quantity=words.short_name,
         vcov=words.vcov_name,
@@ -170,27 +172,31 @@ def _section(
     matrix: Matrix,
 ) -> TableSection:
     view = layout.view(table)
-    drawn, more = panels(layout, view)
+    events = figure_events.figures(layout, table)
+    figures = (*events, *(f for made in FIGURES for f in made(layout, table)))
+    stars = survival(layout, table)
+    drawn, more = ((), 0) if events or stars is not None else panels(layout, view)
     columns = []
     for column in table.columns:
-        pairs: dict[tuple[str, str], list[CellRow]] = {}
-        for c in by_column.get((table.id, column.id), ()):
-            pairs.setdefault((c.reference, c.candidate), []).append(c)
         columns.append(
             ColumnView(
                 anchor=anchors[(table.id, column.id)],
                 column=column,
                 sources=tuple(s for s in layout.sources(table, column) if s.result is not None),
-                pairs=tuple(
-                    PairCells(reference=reference, candidate=candidate, cells=tuple(cells))
-                    for (reference, candidate), cells in pairs.items()
-                ),
+                cells=tuple(by_column.get((table.id, column.id), ())),
                 verdicts=_verdicts(matrix, (table.id, column.id)),
                 seed=str(column.options.get("seed", "")),
             )
         )
     return TableSection(
-        anchor=anchor, view=view, panels=drawn, more_panels=more, plot_kinds=kinds(drawn), columns=tuple(columns)
+        anchor=anchor,
+        view=view,
+        figures=figures,
+        survival=stars,
+        panels=drawn,
+        more_panels=more,
+        plot_kinds=kinds(drawn),
+        columns=tuple(columns),
     )
 
 

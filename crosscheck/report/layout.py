@@ -195,7 +195,8 @@ class Layout:
         values: dict[str, float],
         std_error: float | None,
     ) -> int:
-        if quantity in COUNTS and all(float(v).is_integer() for v in values.values()):
+        countable = quantity in COUNTS or (quantity not in COEF_QUANTITIES and printed is None)
+        if countable and all(float(v).is_integer() for v in values.values()):
             return 0
         places = printed_decimals(printed.printed) if printed else None
         decimals = decimals_for(places, std_error if quantity in IN_UNITS else None)

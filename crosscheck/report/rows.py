@@ -6,7 +6,7 @@ takes five times as long.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
@@ -24,20 +24,56 @@ def differing(c: CellRow) -> Shown:
     return mark(text, c.printed if c.printed is not None else full(c.reference_value), differs=True)
 
 
-def comparison_rows(cells: Sequence[CellRow]) -> Markup:
-    """Return the rows of a pair of sources; a term is named in the first of its rows."""
-    rows = []
-    term: str | None = None
+def comparison_tables(cells: Iterable[CellRow]) -> Markup:
+    """Return the tables of all comparisons of a column, one for each reference, in the order of the run."""
+    found: dict[str, dict[str, list[CellRow]]] = {}
     for c in cells:
-        name = "" if c.term == term or c.whole else escape(c.term)
-        term = c.term
-        reference = c.printed if c.printed is not None else full(c.reference_value)
-        digits = digits_text(c.digits) if c.printed is None else ""
-        rows.append(
-            f"<tr><td>{name}<td>{escape(short_name(c.quantity))}<td>{escape(reference)}<td>{_shown(differing(c))}"
-            f"<td>{digits}<td class={group_of(c.verdict)}>{LETTERS[c.verdict]}{_why(c)}\n"
+        found.setdefault(c.reference, {}).setdefault(c.candidate, []).append(c)
+    tables = (comparison_table(reference, tuple(by.items())) for reference, by in found.items())
+    return Markup("").join(Markup('<div class="scroll">{}</div>\n').format(table) for table in tables)
+
+
+def comparison_table(reference: str, candidates: Sequence[tuple[str, Sequence[CellRow]]]) -> Markup:
+    """Return the table of all comparisons with one reference: a row for each number, a column for each candidate.
+
+    A term is named in the first of its rows; beside a candidate's number stand the letter of the verdict and how many
+    digits agree.
+    """
+    places: dict[tuple[str, str], list[CellRow | None]] = {}
+    for at, (_, cells) in enumerate(candidates):
+        for c in cells:
+            key = (c.term, c.quantity)
+            row = places.setdefault(key, [None] * len(candidates))
+            if row[at] is not None:  # a block has a second cell for members without a number
+                row = places.setdefault((*key, len(places)), [None] * len(candidates))  # type: ignore[arg-type]
+            row[at] = c
+    names = "".join(f"<th>{escape(name)}<th>" for name, _ in candidates)
+    out = [f'<table class="cells"><thead><tr><th>term<th>quantity<th>{escape(reference)}{names}</thead>\n']
+    term: str | None = None
+    for row in places.values():
+        first = next(c for c in row if c is not None)
+        name = "" if first.term == term or first.whole else escape(first.term)
+        term = first.term
+        shown = first.printed if first.printed is not None else full(first.reference_value)
+        # the worst member of a block differs from candidate to candidate
+        own = {c.reference_value for c in row if c is not None}
+        out.append(
+            f"<tr><td>{name}<td>{escape(short_name(first.quantity))}<td>{escape(shown) if len(own) == 1 else ''}"
         )
-    return Markup("".join(rows))  # noqa: S704 - every text in it is escaped above
+        out.extend(_candidate(c, len(own) > 1) for c in row)
+        out.append("\n")
+    return Markup("".join([*out, "</table>"]))  # noqa: S704 - every text in it is escaped above
+
+
+def _candidate(c: CellRow | None, both: bool) -> str:
+    """Return a candidate's number (and the reference's, where the row has no common one) and its verdict."""
+    if c is None:
+        return "<td><td>"
+    digits = f" {digits_text(c.digits)}" if c.printed is None and c.digits is not None and c.verdict != "exact" else ""
+    against = f"<small>{escape(full(c.reference_value))} </small>" if both and c.reference_value is not None else ""
+    same = c.verdict == "exact" and c.printed is None and not both
+    group = "" if c.agrees else f" class={group_of(c.verdict)}"
+    return f"<td>{against}{'=' if same else _shown(differing(c))}<td{group}>{LETTERS[c.verdict]}{digits}{_why(c)}"
 
 
 def _shown(number: Shown) -> str:
@@ -47,12 +83,11 @@ def _shown(number: Shown) -> str:
 
 
 def _why(c: CellRow) -> str:
-    """Return the last field of a row: what a verdict other than agreement rests on, and a tolerance of the study."""
-    if c.agrees and not c.tolerance:
-        return ""
-    tolerance = f"tolerance: {escape(c.tolerance)}" if c.tolerance else ""
+    """Return what a verdict rests on beyond agreement, what a block says of its members, a tolerance."""
+    tolerance = f"; tolerance: {escape(c.tolerance)}" if c.tolerance else ""
     if c.agrees:
-        return f"<td>{tolerance}"
+        said = escape(c.reason) + tolerance
+        return f" <small>{said}</small>" if said else ""
     severity = f", {c.severity}" if c.severity != "none" else ""
     cause = c.explanations[0].title if c.explanations else c.reason
-    return f"<td>{c.verdict.replace('_', ' ')}{severity} <small>{escape(cause)}</small>{tolerance}"
+    return f" <small>{c.verdict.replace('_', ' ')}{severity}: {escape(cause)}{tolerance}</small>"
