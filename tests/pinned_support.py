@@ -108,3 +108,9 @@ from crosscheck.errors import Unsupported
 def spoil(result):
     raise Unsupported('not at this version (notyet)')
 """
+DROPS = "def spoil(result):\n    return result.with_(coefs=result.coefs[1:])\n"
+EXTRA = """
+from dataclasses import replace
+def spoil(result):
+    return result.with_(coefs=(*result.coefs, replace(result.coefs[0], term="phantom")))
+"""

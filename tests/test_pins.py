@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from crosscheck.bridge import environments
 from crosscheck.bridge.command import command_of, environment_of
 from crosscheck.bridge.environments import find, folder_name, listed, provide, read
 from crosscheck.cli import main
+from crosscheck.engines import _pyfixest_versions as versions
 from crosscheck.engines.pinned import pin_of, pin_wheel, require_version
-from crosscheck.errors import EngineMissing, UsageError
+from crosscheck.errors import EngineMissing, Unsupported, UsageError
+from crosscheck.spec import FitRequest, SscSpec, VcovSpec
 from tests import pinned_support as toys
 
 
@@ -255,3 +258,59 @@ def test_the_version_in_a_process_is_checked():
         require_version("numpy", "0.1")
     with pytest.raises(EngineMissing, match="has none"):
         require_version("no-such-package", "0.1")
+
+
+@pytest.mark.parametrize(
+    ("engine", "vcov", "reach"),
+    [
+        ("statsmodels@0.14.6", "CRV3", "notyet"),
+        ("statsmodels@0.15.0", "CRV3", "yes"),
+        ("statsmodels@0.14.6", "CRV1", "yes"),
+        ("pyfixest@0.50.1", "CRV1", "yes"),
+        ("pyfixest@0.28.0", "CRV1", "notimpl"),
+    ],
+)
+def test_what_a_version_cannot_do_is_known_beforehand(engine, vcov, reach):
+    request = FitRequest(
+        estimator="feols", formula="`y` ~ `x`", columns=("y", "x", "g"), vcov=VcovSpec(type=vcov, cluster=("g",)),
+        ssc=SscSpec(k_fixef="full"),
+    )  # fmt: skip
+    assert engines.get(engine).supports(request).reach == reach
+
+
+def test_the_newest_versions_are_named_where_one_does_not_exist(tmp_path, monkeypatch):
+    text = "ERROR: Could not find a version (from versions: 0.1, 0.2, 0.3rc1) ERROR: No matching distribution found"
+    fake_uv(tmp_path / "tools", monkeypatch, f'{MAKES}\nif [ "$1" = pip ]; then echo "{text}" >&2; exit 1; fi\n')
+    with pytest.raises(EngineMissing, match=r"newest in the package index are 0\.1, 0\.2, 0\.3rc1"):
+        provide(tmp_path / "cache", ("toyreg==9.9",))
+
+
+class TestOldPyfixest:
+    """What older versions call otherwise, against stand-ins with their signatures."""
+
+    def test_words_of_the_small_sample_correction(self, monkeypatch):
+        import pyfixest as pf
+
+        def old(adj=True, fixef_k="nested", cluster_adj=True, cluster_df="min"):
+            return {"adj": adj, "fixef_k": fixef_k, "cluster_adj": cluster_adj, "cluster_df": cluster_df}
+
+        words = {"k_adj": False, "k_fixef": "nonnested", "G_adj": True, "G_df": "conventional"}
+        assert versions.small_sample_words(words) == pf.ssc(**words)
+        monkeypatch.setattr(pf, "ssc", old)
+        assert versions.small_sample_words(words) == {
+            "adj": False, "fixef_k": "nested", "cluster_adj": True, "cluster_df": "conventional"
+        }  # fmt: skip
+
+    def test_an_option_that_is_lacking_is_refused_unless_it_changes_nothing(self):
+        def feols(fml, data, vcov): ...
+
+        assert versions.accepted(feols, {"vcov": "iid", "vcov_kwargs": None, "weights": None}) == {"vcov": "iid"}
+        with pytest.raises(Unsupported, match="no option vcov_kwargs"):
+            versions.accepted(feols, {"vcov": "NW", "vcov_kwargs": {"lag": 2}})
+
+    def test_demeaning_before_the_demeaner_objects(self, monkeypatch):
+        assert set(versions.demeaning(1e-12, 100)) == {"demeaner"}
+        monkeypatch.setitem(sys.modules, "pyfixest", types.SimpleNamespace())
+        assert versions.demeaning(1e-12, 100) == {
+            "fixef_tol": 1e-12, "fixef_maxiter": 100, "demeaner_backend": "rust"
+        }  # fmt: skip

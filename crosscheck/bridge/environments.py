@@ -15,6 +15,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,7 @@ REPORTED = ("numpy", "scipy", "pandas", "formulaic")
 UNREACHABLE = ("dns error", "connection", "name resolution", "timed out", "network", "max retries", "offline")
 UNKNOWN_VERSION = ("there is no version of", "no matching distribution", "no versions of", "could not find a version")
 
+_FROM_VERSIONS = re.compile(r"from versions: ([^)]*[^)\s])\)")
 _VERSIONS = """
 import importlib.metadata as m, json, platform, sys
 found = {d.metadata["Name"].lower().replace("_", "-"): d.version for d in m.distributions() if d.metadata["Name"]}
@@ -249,7 +251,12 @@ def _run(command: Sequence[str], folder: Path, requirements: Sequence[str]) -> s
         return done.stdout
     words = " ".join((done.stderr or done.stdout).split())
     python = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
-    if any(mark in words.lower() for mark in UNKNOWN_VERSION):
+    listed_versions = _FROM_VERSIONS.search(words)
+    if listed_versions:
+        newest = ", ".join(listed_versions[1].split(", ")[-8:])
+        what = f"{_shown(requirements)} cannot be installed for {python}; the newest in the package index are {newest}"
+        hint = "name one of those"
+    elif any(mark in words.lower() for mark in UNKNOWN_VERSION):
         what = f"{_shown(requirements)} cannot be installed for {python}: {words[-400:]}"
     elif any(mark in words.lower() for mark in UNREACHABLE):
         what = f"the package index cannot be reached, so {_shown(requirements)} is not installed: {words[-300:]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from crosscheck.engines.base import YES, Support
@@ -10,7 +11,19 @@ from crosscheck.formula import Formula, functions
 if TYPE_CHECKING:
     from crosscheck.spec import FitRequest
 
+CRV3_SINCE = (0, 15)
 COUNTING = ("iid", "HC1", "CRV1", "NW", "DK")
+
+
+def refusal_at(request: FitRequest, version: str) -> Support:
+    """Say what of a request a version of statsmodels cannot do that newer ones can; nothing where none is installed."""
+    if request.vcov.canonical == "CRV3" and version and _release(version) < CRV3_SINCE:
+        return Support("notyet", f"statsmodels has CRV3 from 0.15 on, and this is {version}")
+    return YES
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"[0-9]+", version)[:2])
 
 
 def refusal(request: FitRequest, formula: Formula) -> Support:

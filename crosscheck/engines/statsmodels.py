@@ -6,6 +6,7 @@ nested in the clusters. Its corrections are all or nothing: ``k_adj`` and ``g_ad
 
 from __future__ import annotations
 
+import importlib.metadata
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,7 +28,7 @@ from crosscheck.engines._shared import (
     require_no_gaps,
     wanted,
 )
-from crosscheck.engines._statsmodels_support import refusal
+from crosscheck.engines._statsmodels_support import refusal, refusal_at
 from crosscheck.engines.base import Support
 from crosscheck.errors import DataError, Unsupported
 from crosscheck.formula import INTERCEPT, Formula, parse
@@ -59,6 +60,11 @@ class Statsmodels:
             return Support(reach, f"{request.estimator} is not wrapped for statsmodels")
         return refusal(request, parse(request.formula))
 
+    def supports_at(self, request: FitRequest, version: str) -> Support:
+        """Say whether a version of statsmodels gives exactly what is asked."""
+        known = self.supports(request)
+        return known and refusal_at(request, version)
+
     def fit(self, request: FitRequest, frame: Frame) -> EstimationResult:
         """Estimate with statsmodels.
 
@@ -70,7 +76,7 @@ class Statsmodels:
             Where the sample is empty or saturated, or the iterations do not converge.
         """
         formula = parse(request.formula, columns=frame.names)
-        refused = refusal(request, formula)
+        refused = refusal(request, formula) and refusal_at(request, importlib.metadata.version("statsmodels"))
         if not refused:
             raise Unsupported(f"{refused.reason} ({refused.reach})")
         sample = sample_of(request, formula, frame)

@@ -132,18 +132,31 @@ def _judge(by_source: Mapping[str, Mapping[str, CellRow]], old: str, new: str) -
     """Say which side each other source agrees with; one that does not give the number says nothing."""
     for source, pair in by_source.items():
         a, b = pair.get(old), pair.get(new)
-        meets = (a is not None and a.verdict in AGREE, b is not None and b.verdict in AGREE)
         heard = [c for c in (a, b) if c is not None and c.reference_value is not None]
-        if not heard:
+        side = _side(a, b) if heard else _side_of_silence(a, b)
+        if side is None:
             continue
-        side: Side = {(True, True): "both", (True, False): "old", (False, True): "new"}.get(meets, "neither")  # type: ignore[assignment]
         yield Witness(
             source=source,
-            value=heard[0].printed if heard[0].printed is not None else heard[0].reference_value,
+            value=next((c.printed if c.printed is not None else c.reference_value for c in heard), None),
             side=side,
             old_digits=None if a is None else a.digits,
             new_digits=None if b is None else b.digits,
         )
+
+
+def _side(a: CellRow | None, b: CellRow | None) -> Side:
+    """Say with which of its comparisons, old and new, a witness agrees."""
+    old, new = (c is not None and c.verdict in AGREE for c in (a, b))
+    if old and new:
+        return "both"
+    return "old" if old else "new" if new else "neither"
+
+
+def _side_of_silence(a: CellRow | None, b: CellRow | None) -> Side | None:
+    """Say which side a witness supports that has no such term: the one that has none either."""
+    lacks = [c is not None and c.verdict == "missing_reference" and c.quantity == "estimate" for c in (a, b)]
+    return {(True, False): "new", (False, True): "old"}.get((lacks[0], lacks[1]))  # type: ignore[return-value]
 
 
 def _count(pairs: Iterable[tuple[str, Side]]) -> tuple[tuple[str, Side, int], ...]:

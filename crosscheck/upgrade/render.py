@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -81,21 +81,30 @@ def _support(changes: Sequence[Change]) -> str:
         for source, side, count in change.supports:
             totals.setdefault(source, {}).setdefault(side, 0)
             totals[source][side] += count
-    return "; ".join(supports_text(tuple((s, side, n) for side, n in sides.items()), s) for s, sides in totals.items())
+    return "; ".join(_sentences({s: [(s, side, n) for side, n in sides.items()] for s, sides in totals.items()}))
 
 
-def supports_text(supports: Sequence[tuple[str, str, int]], source: str) -> str:
-    """Say what one witness supports: ``r.fixest supports the new side in 12 and the old in 1``."""
-    counts = {side: n for name, side, n in supports if name == source}
+def supports_text(supports: Sequence[tuple[str, str, int]]) -> str:
+    """Say what one witness supports: ``the new side in 12 and the old side in 1``."""
+    counts = {side: n for _, side, n in supports}
     parts = [f"the {side} side in {counts[side]:,}" for side in ("new", "old") if counts.get(side)]
     parts += ["both within the tolerance in " + f"{counts['both']:,}"] if counts.get("both") else []
     parts += [f"neither in {counts['neither']:,}"] if counts.get("neither") else []
-    return f"{source} supports {' and '.join(parts)}"
+    return " and ".join(parts)
 
 
 def support_lines(change: Change) -> list[str]:
-    """Return a sentence for each witness of a change."""
-    return [supports_text(change.supports, s) for s in dict.fromkeys(s for s, _, _ in change.supports)]
+    """Return what the witnesses of a change support; those that say the same share a sentence."""
+    return _sentences(
+        {s: [x for x in change.supports if x[0] == s] for s in dict.fromkeys(x[0] for x in change.supports)}
+    )
+
+
+def _sentences(said: Mapping[str, Sequence[tuple[str, str, int]]]) -> list[str]:
+    alike: dict[str, list[str]] = {}
+    for source, supports in said.items():
+        alike.setdefault(supports_text(supports), []).append(source)
+    return [f"{listing(who, 9)} {'supports' if len(who) == 1 else 'support'} {what}" for what, who in alike.items()]
 
 
 def group(change: Change) -> str:
