@@ -216,9 +216,20 @@ class Property(Protocol):
         One sentence: what must hold.
     """
 
-    id: str
-    kind: PropertyKind
-    title: str
+    @property
+    def id(self) -> str:
+        """Return the property's id."""
+        ...
+
+    @property
+    def kind(self) -> PropertyKind:
+        """Return the kind of property."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """Return what must hold."""
+        ...
 
     def applies(self, case: Case) -> str:
         """Return an empty string where the property can be checked on a case, else the reason why not."""

@@ -7,13 +7,14 @@ from functools import lru_cache
 
 from crosscheck.campaign.case import Property
 from crosscheck.campaign.differential import EnginesAgree
+from crosscheck.campaign.relations import RELATIONS, TRUTHS
 from crosscheck.errors import UsageError, nearest
 
 
 @lru_cache(maxsize=1)
 def properties() -> Mapping[str, Property]:
     """Return all properties by id, differential ones first."""
-    found: list[Property] = [EnginesAgree()]
+    found: list[Property] = [EnginesAgree(), *RELATIONS, *TRUTHS]
     return {p.id: p for p in found}
 
 

@@ -146,7 +146,10 @@ class Absorber:
         if not self.others:
             return left - self.first.means(left, self.weights)[self.first.codes]
         factor = self._solver()
-        floor = np.sqrt((self.weights[:, None] * left**2).sum(axis=0)) * np.finfo(np.longdouble).eps
+        # What is left of a column that the effects span is rounding: a step below the column's own is no step.
+        centred = columns - (self.weights @ columns) / self.weights.sum()
+        sizes = [np.sqrt((self.weights[:, None] * v**2).sum(axis=0)) for v in (left, centred)]
+        floor = np.maximum(sizes[0], sizes[1] / 64) * np.finfo(np.longdouble).eps
         last = np.inf
         for _ in range(MAX_SWEEPS):
             gradient = np.concatenate([g.sums(left * self.weights[:, None]) for g in self.others])

@@ -201,7 +201,8 @@ def serial(fit: Fit, vcov: str, grouping: Grouping) -> LongArray:
         table[time.codes, unit.codes] = fit.scores
     meat = np.zeros((k, k), dtype=np.longdouble)
     for step in range(min(lag, time.size - 1) + 1):
-        ahead, behind = table[step:].reshape(-1, k), table[: time.size - step].reshape(-1, k)
+        pairs = (time.size - step) * table.shape[1]
+        ahead, behind = table[step:].reshape(pairs, k), table[: time.size - step].reshape(pairs, k)
         product = ahead.T @ behind
         meat += weights[step] * (product if step == 0 else product + product.T)
     return np.asarray(fit.bread @ meat @ fit.bread)

@@ -18,6 +18,9 @@ from crosscheck.formula import parse
 from crosscheck.modelmatrix import ModelMatrix, model_matrix
 from crosscheck.results import EstimationResult, Extra, FitStats
 
+CONSTANT = 64 * np.finfo(float).eps
+"""A fit that varies by less than this share of itself does not vary."""
+
 if TYPE_CHECKING:
     from crosscheck.frame import Frame
     from crosscheck.spec import FitRequest
@@ -137,9 +140,11 @@ def _plain(matrix: ModelMatrix, y: Any, x: Any, used: Frame, dropped: int) -> Li
 
 
 def _squared_correlation(model: LinearModel) -> float:
-    """R2 as plm has it: the squared correlation of outcome and fit, both transformed."""
+    """R2 as plm has it: the squared correlation of outcome and fit, both transformed; NaN where the fit is constant."""
     y = model.y.astype(np.longdouble)
     fitted = y - model.fit.resid
     a, b = y - y.mean(), fitted - fitted.mean()
     scale = (a @ a) * (b @ b)
+    if b @ b <= CONSTANT**2 * (fitted @ fitted):
+        return math.nan
     return float((a @ b) ** 2 / scale) if scale > 0 else math.nan

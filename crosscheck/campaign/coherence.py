@@ -1,0 +1,127 @@
+"""Do the numbers of one answer follow from one another?
+
+t = b / SE, p from t and the degrees of freedom, b -+ c SE, adjusted R2 from R2 where both exist; and the degrees of
+freedom are those that the request asks for: G - 1 of the fewest clusters or N - K.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crosscheck.campaign.case import Ask, Case, Checked, Discrepancy, Fit, Identity, PropertyKind, features
+from crosscheck.campaign.columns import NOTHING, complete, formula_of
+from crosscheck.conventions import interval, p_of
+from crosscheck.results import CoefRow, EstimationResult
+
+RELATIVE = 1e-6
+NO_MORE = 1e-15
+"""Engines that compute 1 - F(|t|) cannot say more about a p-value."""
+
+
+class Coherence:
+    """The numbers of one answer follow from one another."""
+
+    id = "coherence"
+    kind: PropertyKind = "relation"
+    title = "The numbers of one answer follow from one another."
+
+    def applies(self, case: Case) -> str:
+        """Return an empty string: every answer can be looked at."""
+        return ""
+
+    def asks(self, case: Case) -> Sequence[Ask]:
+        """Return the question itself."""
+        return tuple(Ask(engine=e, request=case.request, frame=case.frame) for e in case.engines)
+
+    def check(self, case: Case, fit: Fit) -> Checked:
+        """Recompute what follows from estimate, standard error and degrees of freedom."""
+        compared, found, reason = 0, [], ""
+        for engine in case.engines:
+            result = fit(engine, case.request, case.frame)
+            if result.status != "ok":
+                reason = reason or result.reason
+                continue
+            wrong: dict[str, Discrepancy] = {}
+            for term, quantity, follows, given, allowed in (
+                *(item for row in result.coefs for item in _of_row(row, case.request.conf_level)),
+                *_of_fit(result, case),
+            ):
+                compared += 1
+                if not abs(follows - given) <= allowed:
+                    wrong.setdefault(
+                        quantity,
+                        Discrepancy(
+                            identity=Identity(
+                                rule=self.id,
+                                engine=engine,
+                                version=result.version,
+                                quantity=quantity,
+                                features=features(case.request),
+                            ),
+                            term=term,
+                            value=given,
+                            other=follows,
+                            says=f"{quantity} of {term or 'the fit'} is {given:.10g}; {follows:.10g} follows",
+                        ),
+                    )
+            found += list(wrong.values())
+        return Checked(compared=compared, discrepancies=tuple(found), reason="" if compared else reason or NOTHING)
+
+
+Item = tuple[str, str, float, float, float]
+
+
+def _of_row(row: CoefRow, level: float) -> Iterator[Item]:
+    b, se, df = row.estimate, row.std_error, row.df
+    if b is None or se is None or df is None or not (se > 0 and math.isfinite(b) and math.isfinite(se)):
+        return
+    t = b / se
+    if row.statistic is not None:
+        yield row.term, "statistic", t, row.statistic, RELATIVE * abs(t) + 1e-12
+    if row.p_value is not None:
+        p = p_of(t, df)
+        yield row.term, "p_value", p, row.p_value, RELATIVE * p + RELATIVE * abs(t) * p + NO_MORE
+    if row.conf_low is not None and row.conf_high is not None:
+        low, high = interval(b, se, df, level)
+        slack = RELATIVE * (abs(b) + (high - low))
+        yield row.term, "conf_low", low, row.conf_low, slack
+        yield row.term, "conf_high", high, row.conf_high, slack
+
+
+def _of_fit(result: EstimationResult, case: Case) -> Iterator[Item]:
+    request, stats = case.request, result.stats
+    formula = formula_of(request)
+    if request.estimator != "feols" or formula is None:
+        return
+    if stats.nobs and stats.df_resid is not None and None not in (stats.r2, stats.adj_r2) and formula.iv is None:
+        constant = bool(formula.intercept or formula.fixed_effects)
+        if constant and stats.df_resid > 0 and stats.r2 is not None and stats.adj_r2 is not None:
+            adjusted = 1 - (1 - stats.r2) * (stats.nobs - 1) / stats.df_resid
+            yield "", "adj_r2", adjusted, stats.adj_r2, RELATIVE * (1 + abs(adjusted))
+    known = next((row.df for row in result.coefs if row.df is not None), None)
+    used = result.conventions.distribution
+    if known is None or used != "t" or request.ssc.t_df != "min":
+        return
+    if request.vcov.type in ("CRV1", "CRV3"):
+        rows = _used_rows(case)
+        if rows is not None:
+            groups = [np.unique(case.frame[c].codes()[0][rows]).size for c in request.vcov.cluster]
+            yield "", "df", float(max(min(groups) - 1, 1)), known, 0.0
+    elif request.vcov.canonical in ("iid", "HC1") and result.conventions.k is not None and stats.nobs:
+        yield "", "df", max(stats.nobs - result.conventions.k, 1.0), known, 0.0
+
+
+def _used_rows(case: Case) -> NDArray[np.intp] | None:
+    """Return the rows of the sample, None where functions of columns decide it."""
+    formula = formula_of(case.request)
+    if formula is None or "(" in case.request.formula:
+        return None
+    rows = complete(case.request, case.frame)
+    for column in case.frame.columns:
+        if column.values.dtype.kind == "f" and np.isinf(column.values).any():
+            return None
+    return np.flatnonzero(rows)

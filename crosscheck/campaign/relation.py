@@ -1,0 +1,155 @@
+"""What is a relation that needs no reference, and how is it checked on a case?
+
+A relation writes a question another way, and knows how the answer must change. Whoever answers both ways differently
+beyond what rounding allows is at fault in one of them, whichever it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from crosscheck.campaign.case import Ask, Case, Checked, Discrepancy, Fit, Identity, PropertyKind, features
+from crosscheck.campaign.columns import NOTHING
+from crosscheck.campaign.invariance import Difference, Twin, held
+from crosscheck.campaign.precision import Precision, precision_of
+from crosscheck.errors import CrosscheckError
+from crosscheck.results import EstimationResult
+from crosscheck.verdict import Severity
+
+Make = Callable[[Case, np.random.Generator], Twin | str]
+UPSTREAM = ("status", "nobs", "terms", "dropped", "estimate", "std_error")
+"""What follows from one of these is not reported besides it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Relation:
+    """A relation between two answers of one engine.
+
+    Attributes
+    ----------
+    id, title : str
+    make : callable
+        The twin of a case's question, or why there is none. Draws come from a generator that the case's seed decides.
+    """
+
+    id: str
+    title: str
+    make: Make
+    kind: PropertyKind = "relation"
+
+    def twin(self, case: Case) -> Twin | str:
+        """Return the twin of a case's question, or the reason why there is none."""
+        known = _TWINS.setdefault(case, {})
+        if self.id not in known:
+            known[self.id] = self._made(case)
+        return known[self.id]
+
+    def _made(self, case: Case) -> Twin | str:
+        rng = np.random.Generator(np.random.PCG64([case.seed, *self.id.encode()]))
+        try:
+            return self.make(case, rng)
+        except CrosscheckError as error:
+            return str(error).partition("\n")[0]
+
+    def applies(self, case: Case) -> str:
+        """Return an empty string where the relation speaks of a case, else the reason why not."""
+        made = self.twin(case)
+        return made if isinstance(made, str) else ""
+
+    def asks(self, case: Case) -> Sequence[Ask]:
+        """Return both questions for each engine."""
+        made = self.twin(case)
+        if isinstance(made, str):
+            return ()
+        return tuple(
+            Ask(engine=engine, request=q.request, frame=q.frame)
+            for engine in case.engines
+            for q in (made.first, made.second)
+        )
+
+    def check(self, case: Case, fit: Fit) -> Checked:
+        """Ask each engine both ways, and hold the answers against each other."""
+        made = self.twin(case)
+        if isinstance(made, str):
+            return Checked(reason=made)
+        precision = made.precision or precision_of(made.first.request, made.first.frame)
+        if precision.reason:
+            return Checked(reason=precision.reason)
+        compared, found, reason = 0, [], ""
+        for engine in case.engines:
+            first, second = (fit(engine, q.request, q.frame) for q in (made.first, made.second))
+            done, differences, why = answers(first, second, made, precision)
+            compared += done
+            reason = reason or why
+            found += [self._discrepancy(d, first, case) for d in primary(differences)]
+        return Checked(
+            compared=compared, discrepancies=tuple(found), reason="" if compared or found else reason or NOTHING
+        )
+
+    def _discrepancy(self, one: Difference, first: EstimationResult, case: Case) -> Discrepancy:
+        what = f"the {one.quantity} of {one.term}" if one.term else one.quantity
+        severity: Severity = "structural" if one.quantity in ("status", "nobs", "terms", "dropped") else "printed"
+        return Discrepancy(
+            identity=Identity(
+                rule=self.id,
+                engine=first.engine,
+                version=first.version,
+                quantity=one.quantity,
+                features=features(case.request),
+            ),
+            term=one.term,
+            value=one.found,
+            other=one.expected,
+            says=f"{self.title} {what}: {one.found}, where {one.expected} follows",
+            severity=severity,
+        )
+
+
+_TWINS: WeakKeyDictionary[Case, dict[str, Twin | str]] = WeakKeyDictionary()
+
+
+def answers(
+    first: EstimationResult, second: EstimationResult, twin: Twin, precision: Precision
+) -> tuple[int, list[Difference], str]:
+    """Hold two answers against each other; one that fails alone is a difference, two that fail say nothing."""
+    if "missing" in (first.transport, second.transport):
+        return 0, [], f"{first.engine} is not here"
+    words = (first.status, second.status)
+    if "unsupported" in words:
+        refused = first if first.status == "unsupported" else second
+        return 0, [], f"{refused.engine} does not take it: {refused.reason}"[:200]
+    if words == ("ok", "ok"):
+        return (*held(first, second, twin.carry, precision), "")
+    if words == ("error", "error"):
+        return 0, [], f"{first.engine} refuses both: {first.reason}"[:200]
+    bad = first if first.status == "error" else second
+    return (
+        1,
+        [
+            Difference(
+                term="",
+                quantity="status",
+                expected=first.status if first is not bad else f"error: {first.reason}"[:200],
+                found=second.status if second is not bad else f"error: {second.reason}"[:200],
+                size=float("inf"),
+            )
+        ],
+        "",
+    )
+
+
+def primary(differences: Sequence[Difference]) -> list[Difference]:
+    """Keep the worst difference of the first quantity from which the others may follow, or one of each quantity."""
+    for quantity in UPSTREAM:
+        mine = [d for d in differences if d.quantity == quantity]
+        if mine:
+            return [max(mine, key=lambda d: d.size)]
+    worst: dict[str, Difference] = {}
+    for d in differences:
+        if d.quantity not in worst or d.size > worst[d.quantity].size:
+            worst[d.quantity] = d
+    return list(worst.values())

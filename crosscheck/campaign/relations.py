@@ -1,0 +1,19 @@
+"""Which relations need no reference? All of them, by id."""
+
+from __future__ import annotations
+
+from crosscheck.campaign import relations_models, relations_names, relations_rows, relations_values
+from crosscheck.campaign.case import Property
+from crosscheck.campaign.coherence import Coherence
+from crosscheck.campaign.known_truth import TRUTHS
+
+RELATIONS: tuple[Property, ...] = (
+    Coherence(),
+    *relations_rows.RELATIONS,
+    *relations_values.RELATIONS,
+    *relations_names.RELATIONS,
+    *relations_models.RELATIONS,
+)
+"""Relations between two answers of one engine, or among the numbers of one answer."""
+
+__all__ = ["RELATIONS", "TRUTHS"]
