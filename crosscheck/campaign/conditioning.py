@@ -23,6 +23,8 @@ from crosscheck.results import EstimationResult
 from crosscheck.spec import FitRequest
 
 NOISE = 1e-13
+TINY = 1.5e-8
+"""Eigenvalues floored at 1e-16 give standard errors of 1e-8, whatever the covariance was."""
 MARGIN = 10.0
 DRAWS = 2
 DIFFERENT = ("unexplained", "missing_candidate", "missing_reference")
@@ -50,7 +52,8 @@ def explain_conditioning(
     fit: Fit,
 ) -> list[Cell]:
     """Explain cells by conditioning, where the replay shows it."""
-    if not request.formula:
+    cells = _exact_fit(cells, reference, candidate, request, frame)
+    if not request.formula or not any(c.verdict in DIFFERENT and c.severity != "none" for c in cells):
         return list(cells)
     formula = parse(request.formula)
     groups = {n for parts in formula.fixed_effects for n in parts} | set(request.vcov.cluster)
@@ -89,6 +92,43 @@ def explain_conditioning(
     return out
 
 
+def _exact_fit(
+    cells: Sequence[Cell],
+    reference: EstimationResult,
+    candidate: EstimationResult,
+    request: FitRequest,
+    frame: Frame,
+) -> list[Cell]:
+    """Explain numbers that are zero but for rounding: those of a fit without residuals, and floored variances.
+
+    A standard error is zero where it is below 1e-9 of the largest outcome, or the floor of fixest's eigenvalues; so is
+    an estimate below 1e-12 of it. What is derived from a standard error that is zero means nothing.
+    """
+    outcome = request.options.get("y") or (names(parse(request.formula))[0] if request.formula else "")
+    if not isinstance(outcome, str) or outcome not in frame or frame[outcome].kind == "category":
+        return list(cells)
+    values = frame[outcome].as_float()
+    scale = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 0.0
+
+    def zero_se(value: float | None) -> bool:
+        return value is not None and (np.isnan(value) or abs(value) <= max(TINY, 1e-9 * scale))
+
+    noise = set()
+    for row in reference.coefs:
+        other = candidate.coef(row.term)
+        if other is not None and zero_se(row.std_error) and zero_se(other.std_error):
+            noise.add(row.term)
+    out = []
+    for cell in cells:
+        a, b = cell.reference_value, cell.candidate_value
+        small = isinstance(a, float) and isinstance(b, float) and abs(a - b) <= 1e-12 * scale
+        derived = cell.quantity not in ("estimate", "nobs") and cell.term in noise
+        rounded = cell.quantity in ("estimate", "conf_low", "conf_high") and small
+        bad = cell.verdict in DIFFERENT and cell.severity != "none"
+        out.append(cell.explained("convergence", (_rounding(),)) if bad and (derived or rounded) else cell)
+    return out
+
+
 def _agree_without(
     reference: EstimationResult, candidate: EstimationResult, request: FitRequest, frame: Frame, fit: Fit
 ) -> tuple[str, ...]:
@@ -117,6 +157,16 @@ def _agree_without(
         if abs(row.estimate - other.estimate) > 1e-8 * abs(row.estimate) + 1e-6 * row.std_error:
             return ()
     return disputed
+
+
+def _rounding() -> Explanation:
+    return Explanation(
+        rule="zero_but_for_rounding",
+        title="the number is zero but for rounding, or for a floor under it",
+        verdict="convergence",
+        formula="the model fits without residuals, or the variance is zero",
+        remedy={"": "no standard error can be had from such data"},
+    )
 
 
 def _conditioned(moved: float) -> Explanation:

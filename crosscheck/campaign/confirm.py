@@ -25,9 +25,9 @@ from crosscheck.frame import Frame
 from crosscheck.shrink import Layout, shrink
 
 Event = dict[str, Any]
-MOST_CALLS = 400
+MOST_CALLS = 250
 """Fits that the making of one finding may cost."""
-MOST_SECONDS = 90.0
+MOST_SECONDS = 60.0
 
 
 class Confirmer:

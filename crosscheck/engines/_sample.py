@@ -58,15 +58,15 @@ def sample_of(request: FitRequest, formula: Formula, frame: Frame) -> Sample:
     ids = tuple(name for name in (request.unit, request.time) if name is not None)
     weights = (request.weights.column,) if request.weights else ()
     panel = len(ids) == 2 and formula.iv is None
-    matrix = model_matrix(
-        formula, sample, unit=request.unit, time=request.time, also=(*weights, *(ids if panel else ()))
-    )
+    needed = ids if panel and request.estimator != "feols" else ()
+    matrix = model_matrix(formula, sample, unit=request.unit, time=request.time, also=(*weights, *needed))
     used = sample.take(matrix.rows)
     unit: Codes | None = None
     time: Codes | None = None
     if request.vcov.type in ("NW", "DK") and request.time is not None:
         time = squeezed(codes_of(used, (request.time,)))  # usable_rows left out rows without a period
-    if panel:
+    # where the model does not need them, a row without unit or period is in the sample, and there is no panel
+    if panel and not any(used[name].missing.any() for name in ids):
         unit, time = (squeezed(codes_of(used, (name,))) for name in ids)
         if np.unique(np.column_stack([unit, time]), axis=0).shape[0] < used.nrows:
             if request.estimator != "feols" or request.vcov.canonical in ("NW", "DK"):

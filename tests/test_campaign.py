@@ -1,0 +1,374 @@
+"""A campaign finds faults that were put in, reports each once, resumes where it stopped, and gives the same lines again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from crosscheck.campaign.budget import budget_of
+from crosscheck.campaign.case import Case, Checked, Discrepancy, Identity, Outcome, Property, features
+from crosscheck.campaign.command import settings_of
+from crosscheck.campaign.coverage import coverage, possible_quirks
+from crosscheck.campaign.differential import EnginesAgree, pair_cells, primary
+from crosscheck.campaign.executors import executor_of
+from crosscheck.campaign.known import KnownDiscrepancy, known_rows, recognise
+from crosscheck.campaign.plan import PROFILES, cases_of, panel_of
+from crosscheck.campaign.properties import chosen, properties
+from crosscheck.campaign.render import fold, to_markdown, to_text
+from crosscheck.campaign.requests import FEATURES, draw_requests
+from crosscheck.campaign.stream import CAMPAIGN_FILE, is_complete, read_events
+from crosscheck.cli import cli, main
+from crosscheck.engines.oracle import ENGINE as ORACLE
+from crosscheck.errors import CrosscheckError, EngineMissing, UsageError
+from crosscheck.results import failed
+from crosscheck.simulate import PanelSpec, make_panel
+from crosscheck.spec import FitRequest, SscSpec, VcovSpec
+from tests import fakes
+
+HONEST = "oracle,fake.honest"
+
+
+def run(*arguments, expect=None):
+    """Run the command line in this process; return the exit code and what it said."""
+    result = CliRunner().invoke(cli, ["campaign", *map(str, arguments)], obj=["campaign"], standalone_mode=False)
+    if isinstance(result.exception, CrosscheckError):
+        return result.exception.exit_code, str(result.exception)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    if expect is not None:
+        assert result.return_value == expect, result.output
+    return result.return_value, result.output
+
+
+def lines(folder, kind=None):
+    events = read_events(folder / CAMPAIGN_FILE)
+    return [e for e in events if kind is None or e["event"] == kind]
+
+
+def fit_here(engine, request, frame):
+    """Fit in this process, as a worker would."""
+    made = {"oracle": ORACLE, **{f.id: f for f in vars(fakes).values() if isinstance(f, fakes.Fake)}}[engine]
+    try:
+        return made.fit(request, frame)
+    except CrosscheckError as error:
+        return failed(engine, error.what)
+
+
+def small_case(engines=("oracle", "fake.ssc"), **request):
+    panel = make_panel(PanelSpec(units=6, periods=4, regressors=1, seed=3))
+    asked = FitRequest(
+        formula="`y` ~ `treated` + `x1` | `unit`",
+        columns=("y", "treated", "x1", "unit", "time"),
+        unit="unit",
+        time="time",
+        **request,
+    )
+    return Case(seed=3, frame=panel.frame, requests=(asked,), engines=engines, rule="engines_agree", panel=panel)
+
+
+# --- budgets, names, usage -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "panels"),
+    [("10m", 600, None), ("90s", 90, None), ("1.5h", 5400, None), ("500p", None, 500), ("3 panels", None, 3)],
+)
+def test_budgets_are_times_or_numbers_of_panels(text, seconds, panels):
+    budget = budget_of(text)
+    assert (budget.seconds, budget.panels) == (seconds, panels)
+
+
+@pytest.mark.parametrize("text", ["", "10", "-1m", "0m", "0p", "1.5p", "99999h", "1e3s", "ten minutes", "10m; ls"])
+def test_what_is_no_budget_is_refused(text):
+    with pytest.raises(UsageError, match=r"budget|panels|run for"):
+        budget_of(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--engines", "pyfixset"), ("no engine 'pyfixset'", "did you mean 'pyfixest'?")),
+        (("--properties", "engines_agre"), ("no property 'engines_agre'", "did you mean 'engines_agree'?")),
+        (("--profile", "nightlyy"), ("no profile 'nightlyy'", "did you mean 'nightly'?")),
+        (("--budget", "soon"), ("the budget 'soon' cannot be read", "10m")),
+        (("--budget", "5p", "--executor", "dask"), ("no executor 'dask'", "dask://HOST:PORT")),
+        (("--budget", "5p", "--executor", "local:0"), ("no executor 'local:0'", "local:N")),
+        (("--budget", "5p", "--seed", "-1"), ("seed -1 is out of range",)),
+        (("--resume",), ("no campaign to resume",)),
+    ],
+)
+def test_bad_usage_is_one_message_and_leaves_no_file(tmp_path, fake_engines, arguments, words):
+    code, said = run("--out", tmp_path / "c", *arguments)
+    assert code == 2
+    for word in words:
+        assert word in said
+    assert not (tmp_path / "c" / CAMPAIGN_FILE).exists()
+
+
+def test_bad_usage_leaves_with_2_and_no_traceback(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["campaign", "--budget", "soon"])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith("crosscheck: the budget 'soon'")
+
+
+def test_an_executor_is_here_or_processes_or_a_cluster():
+    assert type(executor_of(None)).__name__ == "Here"
+    with pytest.raises(UsageError):
+        executor_of("dask://nowhere; rm -rf:1")
+
+
+# --- what is drawn ---------------------------------------------------------------------------------------------------
+
+
+def test_requests_follow_from_the_seed_and_name_columns_of_the_panel():
+    settings = settings_of("nightly", ("oracle",), ("engines_agree",), 0)
+    seen = set()
+    for number in range(150):
+        panel = panel_of(settings, number)
+        drawn = draw_requests(panel, number, 4)
+        assert [r.hash for r in drawn] == [r.hash for r in draw_requests(panel, number, 4)]
+        for request in drawn:
+            assert set(request.columns) <= set(panel.frame.names)
+            seen.update(features(request).split())
+    assert set(FEATURES) - seen <= {"balance_e", "lag", "probit", "winsor_feols", "describe", "mediation", "fe^fe"}
+    assert not seen - set(FEATURES)
+
+
+def test_features_say_what_a_request_has():
+    request = FitRequest(
+        formula="`y` ~ i(`time`, ref = 1) | `unit` + `a`^`b` | `e` ~ `z`",
+        vcov=VcovSpec(type="CRV1", cluster=("unit", "time")),
+        ssc=SscSpec(k_adj=False),
+    )
+    assert features(request) == "feols CRV1:2 fe:2 fe^fe iv i ssc"
+
+
+def test_every_property_says_what_it_is():
+    for prop in properties().values():
+        assert isinstance(prop, Property)
+        assert prop.kind in ("relation", "differential", "truth")
+        assert prop.title.endswith(".")
+    assert chosen(()) == tuple(properties())
+    assert chosen(("differential",)) == ("engines_agree",)
+
+
+# --- comparing -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("engine", "quantity"),
+    [
+        ("fake.ssc", "std_error"),
+        ("fake.sign", "estimate"),
+        ("fake.drops", "terms"),
+        ("fake.extra", "terms"),
+        ("fake.nan_se", "std_error"),
+        ("fake.nobs", "nobs"),
+        ("fake.se_1e5", "std_error"),
+        ("fake.raises", "status"),
+        ("fake.permuted", "estimate"),
+    ],
+)
+def test_each_fault_is_found_and_named_once(engine, quantity, fake_engines):
+    case = small_case(engines=("oracle", engine), vcov=VcovSpec(type="HC1"))
+
+    def fit(name, request, frame):
+        try:
+            return fit_here(name, request, frame)
+        except ValueError as error:
+            return failed(name, str(error))
+
+    checked = EnginesAgree().check(case, fit)
+    found = {d.identity.quantity for d in checked.discrepancies}
+    if engine == "fake.ssc":
+        # another K is a convention that the rules name and replay: explained, and counted as such
+        assert checked.explained or found == {quantity}
+        return
+    assert found == {quantity}
+    assert {d.identity.engine for d in checked.discrepancies} == {engine}
+
+
+@pytest.mark.parametrize("engine", ["fake.honest", "fake.reordered", "fake.se_1e7"])
+def test_a_correct_twin_agrees(engine, fake_engines):
+    checked = EnginesAgree().check(small_case(engines=("oracle", engine)), fit_here)
+    assert checked.discrepancies == ()
+    assert checked.compared > 10
+
+
+def test_nothing_compared_is_no_agreement(fake_engines):
+    case = small_case(engines=("oracle",))
+    assert EnginesAgree().applies(case) == "1 of the engines takes this request"
+    assert Outcome(case=case, checked=Checked()).status == "not_compared"
+
+
+def test_only_the_first_of_what_follows_from_one_another_is_a_discrepancy():
+    case = small_case()
+    right = ORACLE.fit(case.request, case.frame)
+    wrong = fakes.SIGN.spoil(right).with_(engine="fake.sign")
+    cells = pair_cells(right, wrong, case.request, case.frame, fit_here)
+    assert [d.identity.quantity for d in primary(cells, right, wrong, case.request)] == ["estimate"]
+
+
+def test_shrinking_keeps_to_one_identity():
+    one = Identity(rule="r", engine="e", version="1", quantity="std_error", features="feols HC1 weights:analytic")
+    assert one.same_bug(Identity(rule="r", engine="e", version="2", quantity="std_error", features="feols HC1"))
+    assert not one.same_bug(Identity(rule="r", engine="e", version="1", quantity="std_error", features="feols CRV1"))
+    assert not one.same_bug(Identity(rule="r", engine="e", version="1", quantity="estimate", features="feols HC1"))
+
+
+def test_known_rows_are_read_and_recognise_by_identity():
+    assert len({row.id for row in known_rows()}) == len(known_rows()) > 3
+    row = KnownDiscrepancy(
+        id="k", kind="bug", engine="e", quantities=("r2",), features=("iv",), why="because of this", source="here"
+    )
+    there = Discrepancy(identity=Identity(rule="r", engine="e", quantity="r2", features="feols iid iv"))
+    assert recognise(there, (row,)) is row
+    elsewhere = Discrepancy(identity=Identity(rule="r", engine="e", quantity="r2", features="feols iid"))
+    assert recognise(elsewhere, (row,)) is None
+
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+
+def test_honest_engines_give_no_discrepancy_and_leave_with_0(tmp_path, fake_engines):
+    code, said = run("--budget", "20p", "--engines", HONEST, "--properties", "engines_agree", "--out", tmp_path)
+    assert code == 0, said
+    assert "0 new" in said or "20 panels" in said
+    report = json.loads((tmp_path / "campaign.json").read_text("utf-8"))
+    assert report["complete"]
+    assert report["compared"] > 200
+    assert report["discrepancies"] == []
+    assert "Never reached" in (tmp_path / "campaign.md").read_text("utf-8")
+
+
+def test_a_fault_is_found_shrunk_and_reported_once(tmp_path, fake_engines):
+    code, said = run(
+        *("--budget", "12p", "--engines", "oracle,fake.sign", "--properties", "engines_agree", "--out", tmp_path)
+    )
+    assert code == 1
+    assert "estimate of fake.sign" in said
+    findings = lines(tmp_path, "finding")
+    assert findings
+    assert len({i for f in findings for i in f["identities"][:1]}) == len(findings)
+    first = findings[0]
+    assert first["status"] == "new"
+    assert first["rows"] <= 12
+    assert first["discrepancy"]["identity"]["quantity"] == "estimate"
+
+
+def panel_lines(folder):
+    return [json.dumps(e, sort_keys=True) for e in lines(folder) if e["event"] in ("panel", "finding")]
+
+
+def test_a_seed_gives_the_same_lines_and_a_resumed_campaign_too(tmp_path, fake_engines):
+    common = ("--engines", "oracle,fake.honest,fake.nobs", "--properties", "engines_agree", "--seed", "5")
+    run("--budget", "20p", *common, "--out", tmp_path / "a")
+    run("--budget", "20p", *common, "--out", tmp_path / "b")
+    assert panel_lines(tmp_path / "a") == panel_lines(tmp_path / "b")
+    # interrupted after the eleventh panel, in the middle of a line
+    whole = (tmp_path / "b" / CAMPAIGN_FILE).read_bytes().splitlines(keepends=True)
+    kept = [x for x in whole if b'"panel"' in x[:40] or b'"header"' in x[:40]][:12]
+    (tmp_path / "b" / CAMPAIGN_FILE).write_bytes(b"".join(kept) + whole[13][:50])
+    assert not is_complete(lines(tmp_path / "b"))
+    run("--budget", "20p", *common, "--out", tmp_path / "b", "--resume")
+    assert is_complete(lines(tmp_path / "b"))
+    resumed = [x for x in panel_lines(tmp_path / "b") if '"event": "panel"' in x]
+    assert resumed == [x for x in panel_lines(tmp_path / "a") if '"event": "panel"' in x]
+
+
+def test_other_settings_cannot_resume(tmp_path, fake_engines):
+    run("--budget", "2p", "--engines", HONEST, "--out", tmp_path)
+    code, said = run("--budget", "4p", "--engines", HONEST, "--seed", "9", "--out", tmp_path, "--resume")
+    assert code == 2
+    assert "seed was 0, is 9" in said
+
+
+def test_a_campaign_that_was_there_is_kept(tmp_path, fake_engines):
+    run("--budget", "1p", "--engines", HONEST, "--out", tmp_path)
+    before = (tmp_path / CAMPAIGN_FILE).read_bytes()
+    run("--budget", "2p", "--engines", HONEST, "--out", tmp_path)
+    assert (tmp_path / "campaign.previous.ndjson").read_bytes() == before
+
+
+def test_nothing_compared_leaves_with_3(tmp_path, fake_engines):
+    code, said = run(
+        "--budget", "3p", "--engines", "oracle,fake.refuses", "--properties", "engines_agree", "--out", tmp_path
+    )
+    assert code == 3, said
+
+
+def test_a_crashing_engine_costs_its_fits_and_not_the_campaign(tmp_path, fake_engines):
+    code, _ = run(
+        "--budget", "2p", "--engines", "oracle,fake.aborts", "--properties", "engines_agree", "--out", tmp_path
+    )
+    assert code == 1
+    found = {
+        d["identity"]["quantity"]
+        for e in lines(tmp_path, "panel")
+        for c in e["cases"]
+        for d in c.get("discrepancies", ())
+    }
+    assert found == {"status"}
+
+
+def test_local_processes_write_the_same_lines(tmp_path, fake_engines):
+    common = ("--budget", "18p", "--engines", HONEST, "--properties", "engines_agree")
+    run(*common, "--out", tmp_path / "here", expect=0)
+    run(*common, "--out", tmp_path / "there", "--executor", "local:1", expect=0)
+    assert panel_lines(tmp_path / "here") == panel_lines(tmp_path / "there")
+
+
+def test_a_dask_cluster_writes_the_same_lines(tmp_path, fake_engines):
+    distributed = pytest.importorskip("distributed", reason="needs dask.distributed")
+    common = ("--budget", "18p", "--engines", HONEST, "--properties", "engines_agree")
+    run(*common, "--out", tmp_path / "here", expect=0)
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        address = cluster.scheduler_address.replace("tcp://", "dask://")
+        run(*common, "--out", tmp_path / "there", "--executor", address, expect=0)
+    assert panel_lines(tmp_path / "here") == panel_lines(tmp_path / "there")
+
+
+def test_a_cluster_that_is_not_there_is_said_plainly():
+    try:
+        import distributed  # noqa: F401
+    except ImportError:
+        with pytest.raises(EngineMissing, match="not installed"):
+            executor_of("dask://127.0.0.1:1")
+
+
+# --- reports ---------------------------------------------------------------------------------------------------------
+
+
+def test_coverage_counts_what_gave_compared_numbers_and_names_what_was_never_reached():
+    panel = {
+        "event": "panel",
+        "spec": {"weights": "frequency", "seed": 4},
+        "cases": [
+            {"features": "feols HC1", "compared": 9, "engines": {"oracle": "ok", "x": "error"}},
+            {"features": "feols CRV3", "compared": 0, "engines": {"oracle": "ok"}},
+        ],
+    }
+    found = coverage([panel])
+    assert found.features == {"HC1": {"oracle": 1}, "feols": {"oracle": 1}}
+    assert found.panels == {"weights=frequency": 1}
+    assert "CRV3" in found.never_features
+    assert "weights=frequency" not in found.never_panels
+    assert set(found.never_panels) < set(possible_quirks())
+
+
+def test_an_interrupted_campaign_says_so(tmp_path, fake_engines):
+    run("--budget", "1p", "--engines", HONEST, "--out", tmp_path)
+    report = fold([e for e in lines(tmp_path) if e["event"] != "footer"])
+    assert "Interrupted" in to_markdown(report)
+    assert to_text(report).startswith("interrupted")
+
+
+def test_each_profile_makes_settings():
+    for profile in PROFILES:
+        settings = settings_of(profile, ("oracle", "r.fixest"), ("engines_agree",), 1)
+        assert next(iter(cases_of(settings, 0))).seed == 1
