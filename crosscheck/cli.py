@@ -336,6 +336,7 @@ def shrink(
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("reports/campaign"), show_default=True, help="Folder."
 )
+@click.option("--shrink", type=click.IntRange(0, 10_000), help="Findings made small.  [default: the profile's]")
 @click.option("--record", "record_", is_flag=True, help="Record what a live R says, for machines without R.")
 @click.option("--corpus", type=click.Path(path_type=Path), help="Folder of what R said.")
 @_format_option
@@ -350,6 +351,7 @@ def campaign(
     out: Path,
     record_: bool,
     corpus: Path | None,
+    shrink: int | None,
     format_: str,
 ) -> int:
     """Draw panels of known effect, send them through every engine, and shrink what nobody can explain."""
@@ -367,6 +369,7 @@ def campaign(
             out=out,
             record=record_,
             corpus=corpus,
+            shrink=shrink,
             format=format_,
             command=_command_line(),
         )

@@ -46,6 +46,7 @@ class CampaignRequest:
     out: Path = Path("reports") / "campaign"
     record: bool = False
     corpus: Path | None = None
+    shrink: int | None = None
     format: str = "text"
     command: str = "crosscheck campaign"
 
@@ -83,6 +84,7 @@ def campaign_command(asked: CampaignRequest) -> int:
         folder=asked.out,
         corpus=folder,
         command=asked.command,
+        shrinks=int(PROFILES[asked.profile]["shrinks"]) if asked.shrink is None else asked.shrink,
         numbers=numbers if budget.panels is None else numbers[: budget.panels],
     )
     with live_progress(budget) as progress:

@@ -17,7 +17,7 @@ import crosscheck
 from crosscheck.campaign.budget import Budget
 from crosscheck.campaign.confirm import Confirmer
 from crosscheck.campaign.executors import Executor
-from crosscheck.campaign.plan import PROFILES, Settings
+from crosscheck.campaign.plan import Settings
 from crosscheck.campaign.stream import CAMPAIGN_SCHEMA, CampaignWriter
 from crosscheck.plan import EngineInfo
 from crosscheck.runner import stamp, utc_now
@@ -55,6 +55,10 @@ class Campaign:
     corpus : str
         Folder of recorded answers of R, or empty.
     command : str
+    numbers : tuple of int
+        Places of the panels that were recorded; empty: all, from the first on.
+    shrinks : int
+        How many findings are made as small as they get; the others keep their panel.
     """
 
     settings: Settings
@@ -65,6 +69,7 @@ class Campaign:
     corpus: str = ""
     command: str = "crosscheck campaign"
     numbers: tuple[int, ...] = ()
+    shrinks: int = 0
 
     @property
     def versions(self) -> dict[str, str]:
@@ -95,7 +100,6 @@ def run_campaign(campaign: Campaign, *, resume: bool = False, progress: Progress
     writer = CampaignWriter(campaign.folder, campaign.header(), resume=resume)
     confirmer = Confirmer(campaign.settings, campaign.versions, campaign.folder, corpus=campaign.corpus)
     confirmer.remember(writer.events)
-    shrinks = int(PROFILES[campaign.settings.profile]["shrinks"])
     clock = Counter[str]()
     try:
         for result in campaign.executor.run(_jobs(campaign, writer.done, began)):
@@ -103,7 +107,7 @@ def run_campaign(campaign: Campaign, *, resume: bool = False, progress: Progress
             for event in result["events"]:
                 writer.write(event)
             for event in result["events"]:
-                for finding in confirmer.findings(event, most=shrinks, until=_deadline(campaign, began)):
+                for finding in confirmer.findings(event, most=campaign.shrinks, until=_deadline(campaign, began)):
                     writer.write(finding)
             progress(tally(writer.events, time.monotonic() - began))
         footer = _footer(writer.events, time.monotonic() - began, clock)
