@@ -205,12 +205,17 @@ def dropped_lines(dropped: Sequence[Row]) -> list[str]:
     return lines
 
 
+def _typewriter(text: str) -> str:
+    """Return code for typewriter type: straight quotes, so that it can be copied."""
+    return escape(text).replace("''", r"\char34{}")
+
+
 def footnote(subject: Subject, explanation: Cause, remedy: Mapping[str, str]) -> str:
     r"""Return an explanation as ``\footnote{...}``, on one line, with everything that TeX would read escaped."""
     parts = [escape(text) for text in sentences(subject, explanation)]
     if explanation.formula:
         parts.append(rf"Formula: {escape(explanation.formula)}.")
-    codes = [rf"\texttt{{{escape(text)}}}" for side, text in remedy.items() if side and text]
+    codes = [rf"\texttt{{{_typewriter(text)}}}" for side, text in remedy.items() if side and text]
     if codes:
         parts.append("Code: " + "; ".join(codes) + ".")
     return rf"\footnote{{{' '.join(parts)}}}"

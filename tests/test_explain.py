@@ -593,8 +593,10 @@ def test_a_search_on_ten_thousand_rows_is_bounded():
     request = base()
     one, two = fit(request, frame, "a"), fit(request, frame, "b", vcov=VcovSpec(type="CRV1", cluster=("state",)))
     started = time.perf_counter()
-    explain_column(one, two, frame, request)
+    found = explain_column(one, two, frame, request)
     assert time.perf_counter() - started < 5
+    assert found["x", "std_error"][0].rule == "vcov.type"
+    assert "clustered by state" in found["x", "std_error"][0].title
     three = fit(request, frame, "b", ssc=SscSpec(k_fixef="full"))
     started = time.perf_counter()
     assert explain_column(one, three, frame, request)["x", "std_error"][0].rule == "k.fixef"

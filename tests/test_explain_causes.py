@@ -632,7 +632,7 @@ def test_crosscheck_explain_answers_in_one_call():
         assert 'summary(m, ssc = ssc(K.fixef = "full"))' in text
     assert "\n" not in why.latex().strip()
     assert why.latex().startswith(r"\footnote{The standard errors of x, z differ")
-    assert r"K.fixef = ''full''" in why.latex()
+    assert r"K.fixef = \char34{}full\char34{}" in why.latex()
     again = crosscheck.explain(one, one.with_(engine="pyfixest"), data=frame, request=request)
     assert len(again) == 0
     assert "comparisons agree" in str(again)

@@ -21,6 +21,7 @@ from crosscheck.explain.replay import Parts, Replayer
 from crosscheck.spec import VcovSpec
 
 SERIAL_SIZE = 200_000
+MAX_CLUSTERS = 8
 JACKKNIFE_SIZE = 100_000
 
 
@@ -107,9 +108,12 @@ def other_covariances(made: Replayer) -> tuple[VcovSpec, ...]:
     found = [VcovSpec(type="iid"), VcovSpec(type="HC1")]
     if made.model.endogenous.shape[1] == 0:
         found += [VcovSpec(type="HC2"), VcovSpec(type="HC3")]
-    found += [VcovSpec(type="CRV1", cluster=(n,)) for n in usable]
-    if request.unit in usable and request.time in usable:
-        found.append(VcovSpec(type="CRV1", cluster=(str(request.unit), str(request.time))))
+    found += [VcovSpec(type="CRV1", cluster=(n,)) for n in (*usable, *_other_clusters(made, usable))]
+    twos = [(str(request.unit), str(request.time))]
+    twos += [(name, str(request.time)) for name in request.vcov.cluster if name != request.time]
+    for pair in dict.fromkeys(twos):
+        if all(name in usable for name in pair) and pair[0] != pair[1]:
+            found.append(VcovSpec(type="CRV1", cluster=pair))
     n = made.model.y.size
     if request.time in usable:
         periods = int(np.unique(made.model.frame[str(request.time)].values).size)
@@ -127,6 +131,18 @@ def other_covariances(made: Replayer) -> tuple[VcovSpec, ...]:
         if (v.canonical, v.cluster) != (request.vcov.canonical, request.vcov.cluster)
         and not (serial and v.canonical == request.vcov.canonical)
     )
+
+
+def _other_clusters(made: Replayer, known: list[str]) -> list[str]:
+    """Return further columns of categories that errors may be clustered by; not those nearly all distinct."""
+    found = []
+    for column in made.model.frame.columns:
+        if column.name in known or column.kind not in ("category", "integer") or column.missing.any():
+            continue
+        levels = int(np.unique(column.values).size)
+        if 2 <= levels <= made.model.y.size // 2:
+            found.append(column.name)
+    return found[:MAX_CLUSTERS]
 
 
 def _parts(made: Replayer, vcov: VcovSpec) -> Parts | None:

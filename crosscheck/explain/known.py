@@ -15,7 +15,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from crosscheck.conventions import Counts, all_parameters, count_k
+from crosscheck.conventions import Counts, count_k
 from crosscheck.explain.counting import counts_of_request
 from crosscheck.explain.model import ENOUGH_DIGITS, Departure, Explanation, base_id, write
 from crosscheck.explain.replay import Replayer, close, replayer
@@ -99,20 +99,12 @@ def _one_too_many(q: Question) -> tuple[float, ...]:
 
 
 def _wrong_effect_nested(q: Question) -> tuple[float, ...]:
-    """Return a factor for each effect that may have been taken for the nested ones."""
+    """One constant is counted beside the coefficients, as if every effect were nested in the clusters."""
     counts = q.counts
-    nested = counts.nested
-    if not any(nested) or all(nested) or not q.request.ssc.k_adj or q.request.ssc.k_fixef != "nonnested":
+    wrong = counts.n_coef + 1
+    if not any(counts.nested) or all(counts.nested) or not q.request.ssc.k_adj or q.k == wrong:
         return ()
-    found = []
-    total = all_parameters(counts.n_coef, counts.fe_sizes)
-    size = sum(s - 1 for s, inside in zip(counts.fe_sizes, nested, strict=True) if inside)
-    for i, inside in enumerate(nested):
-        if not inside:
-            found.append(max(total - counts.fe_sizes[i] + 1, counts.n_coef + 1))
-    right = max(total - size, counts.n_coef + 1)
-    found.append(counts.n_coef + 1)
-    return tuple(math.sqrt((counts.n - k) / (counts.n - right)) for k in found if k != right and counts.n > right)
+    return (math.sqrt((counts.n - wrong) / (counts.n - q.k)),)
 
 
 def _crv3_factor(q: Question) -> tuple[float, ...]:

@@ -7,6 +7,7 @@ matrix products, never another fit.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,6 +34,7 @@ Floats = NDArray[np.float64]
 RAW = Ssc(k_adj=False, g_adj=False)
 MAX_WORK = 4e8
 MAX_RANK = 1500
+KEPT = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -135,8 +137,26 @@ class Replayer:
             return np.asarray(np.sqrt(np.diag(matrix)))
 
 
+_LAST: OrderedDict[tuple[str, str], tuple[NDArray[np.int64], Replayer | None]] = OrderedDict()
+
+
 def replayer(request: FitRequest, frame: Frame) -> Replayer | None:
-    """Fit the request once, or return ``None`` where no closed form answers it (or it would take long)."""
+    """Fit the request once, or return ``None`` where no closed form answers it (or it would take long).
+
+    The last fits are kept: all pairs of sources of a column ask for the same one.
+    """
+    key = (request.hash, frame.key)
+    if key in _LAST and np.array_equal(_LAST[key][0], frame.row_ids):
+        _LAST.move_to_end(key)
+        return _LAST[key][1]
+    made = _fitted(request, frame)
+    _LAST[key] = frame.row_ids, made
+    while len(_LAST) > KEPT:
+        _LAST.popitem(last=False)
+    return made
+
+
+def _fitted(request: FitRequest, frame: Frame) -> Replayer | None:
     try:
         if request.estimator == "feols":
             if _work(request, frame) > MAX_WORK:
