@@ -128,7 +128,7 @@ def run_studies(request: RunRequest) -> int:
         )
         for study in studies
     ]
-    _need_tasks(plans, request.engines)
+    need_tasks(plans, request.engines)
     targets = [out_folder(request.out, study, len(studies) > 1) for study in studies]
     for folder in targets:
         require_writable(folder, "the folder of the reports", hint="name another folder with --out")
@@ -151,7 +151,7 @@ def run_studies(request: RunRequest) -> int:
     return worst_exit([r.exit_code for r in reports])
 
 
-def _need_tasks(plans: Sequence[Plan], wanted: Sequence[str]) -> None:
+def need_tasks(plans: Sequence[Plan], wanted: Sequence[str]) -> None:
     """Refuse an ``--engine`` that no study of the command names: its reports would be empty."""
     named = dict.fromkeys(e for p in plans for c in p.study.columns for e in (*c.candidates, *c.references))
     for engine in wanted:
