@@ -8,14 +8,14 @@ N is the number of observations, K the number of parameters counted, G the numbe
 quantity                  formula and source
 ========================  =============================================================================================
 iid                       SSR / (N - K) (X'X)^-1; without ``K.adj`` SSR / (N - 1), as fixest has it
-HC1                       N / (N - K): MacKinnon and White (1985), eq. 8; no ``G.adj``
-HC2, HC3                  u_i^2 / (1 - h_i), u_i^2 / (1 - h_i)^2: MacKinnon and White (1985), eqs. 11-12 (HC3 without
+HC1                       N / (N - K): MacKinnon and White (1985); no ``G.adj``
+HC2, HC3                  u_i^2 / (1 - h_i), u_i^2 / (1 - h_i)^2: MacKinnon and White (1985) (HC3 without
                           their (N - 1) / N); no factor on top
-CRV1                      G / (G - 1) (N - 1) / (N - K): Cameron and Miller (2015), eq. 12
-CRV1, two clusters        V(1) + V(2) - V(1,2): Cameron, Gelbach and Miller (2011), eq. 2.13; eigenvalues: section 2.3
-CRV3                      (G - 1) / G sum (b_g - b)(b_g - b)': MacKinnon, Nielsen and Webb (2023), eq. 15
-NW, DK                    Bartlett weights 1 - l / (L + 1): Newey and West (1987), eq. 5; sums by period: Driscoll and
-                          Kraay (1998), eq. 6; T / (T - 1) (N - 1) / (N - K), as fixest has it
+CRV1                      G / (G - 1) (N - 1) / (N - K): Cameron and Miller (2015)
+CRV1, two clusters        V(1) + V(2) - V(1,2): Cameron, Gelbach and Miller (2011), eigenvalues too
+CRV3                      (G - 1) / G sum (b_g - b)(b_g - b)': MacKinnon, Nielsen and Webb (2023)
+NW, DK                    Bartlett weights 1 - l / (L + 1): Newey and West (1987); sums by period: Driscoll and
+                          Kraay (1998); T / (T - 1) (N - 1) / (N - K), as fixest has it
 df                        G - 1 (the smaller G of two), T - 1, or N - K
 ========================  =============================================================================================
 """
@@ -130,7 +130,7 @@ def count_k(
 
     ``none`` counts the coefficients shown; ``full`` adds all levels of the fixed effects (:func:`all_parameters`);
     ``nonnested`` leaves out, for clustered covariances, effects nested in the clusters: one parameter stays for each
-    of them, or one for all where every effect is nested (Cameron and Miller 2015, section III.B; fixest, ``ssc``).
+    of them, or one for all where every effect is nested (Cameron and Miller 2015; fixest, ``ssc``).
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def df_t(vcov: str, counts: Counts, k: float, *, t_df: GDf = "min") -> float:
 
 
 def bartlett(lag: int) -> NDArray[np.float64]:
-    """Return the weights of lags 0..L of Newey and West (1987), eq. 5: 1 - l / (L + 1), shape (lag + 1,)."""
+    """Return the weights of lags 0..L of Newey and West (1987): 1 - l / (L + 1), shape (lag + 1,)."""
     return 1.0 - np.arange(lag + 1) / (lag + 1)
 
 
@@ -261,7 +261,7 @@ def repair_eigenvalues(
 ) -> tuple[NDArray[np.float64], bool]:
     """Return the covariance with eigenvalues of 0 or less replaced, and whether that was needed.
 
-    Cameron, Gelbach and Miller (2011), section 2.3, replace negative eigenvalues by zero; fixest by 1e-16.
+    Cameron, Gelbach and Miller (2011) replace negative eigenvalues by zero; fixest by 1e-16.
 
     Parameters
     ----------

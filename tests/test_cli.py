@@ -811,3 +811,30 @@ def test_a_disk_that_fails_is_no_internal_error(earlier, call, tmp_path, monkeyp
     assert code == 2
     assert "no space left on device" in one_message(err)
     assert "report.json" in err
+
+
+def test_explain_ranks_what_gives_the_printed_errors(shell):
+    folder = ROOT / "fixtures" / "studies" / "fatalities"
+    ranked = shell("explain", folder, "table10_1", "7", "--printed", "--limit", "3")
+    assert ranked.returncode in (0, 1)
+    assert re.search(r"table10_1/7: (none|[0-9]+) of [0-9]+ conventions", ranked.stdout)
+    assert "standard errors" in ranked.stdout
+    data = json.loads(shell("explain", folder, "table10_1", "7", "--printed", "--format", "json").stdout)
+    assert data["tried"] > 100
+    best = data["ranked"][0]
+    assert best["errors_met"] <= best["errors"]
+    assert best["digits_right"] <= best["digits"]
+    assert best["whole"] == (data["whole"] > 0)
+    both = shell("explain", folder, "table10_1", "7", "beertax", "--printed")
+    assert both.returncode == 2
+    assert "leave out the term" in both.stderr
+
+
+def test_explain_writes_footnotes(shell):
+    process = shell("explain", GRUNFELD, "extra", "twoways_cr1", "--transport", "recorded", "--format", "latex")
+    assert process.returncode == 0
+    lines = process.stdout.splitlines()
+    assert lines
+    assert all(line.startswith((r"\footnote{", "% ")) for line in lines)
+    assert any("G - 1" in line for line in lines)
+    assert not re.search(r"(?<!\\)[_&#]", process.stdout)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -702,3 +703,11 @@ def test_text_columns_of_a_data_frame_are_categories():
     assert frame["g"].missing.tolist() == [False, True, False]
     assert frame["f"].levels == ("v", "u")
     assert categories("f", [1, 0, 1], ("v", "u")).levels == frame["f"].levels
+
+
+def test_the_catalogue_of_the_document_is_that_of_the_files():
+    from crosscheck.explain.__main__ import catalogue
+
+    text = (Path(__file__).parent.parent / "docs" / "explain.md").read_text("utf-8")
+    shown = text.partition("<!-- catalogue -->\n")[2].partition("<!-- end of catalogue -->")[0]
+    assert shown == catalogue(), "run python -m crosscheck.explain and paste its output into docs/explain.md"

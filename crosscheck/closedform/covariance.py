@@ -156,7 +156,7 @@ def _hetero(fit: Fit, vcov: str, frequency: bool) -> LongArray:
 def jackknife(
     coef: LongArray, clusters: Sequence[NDArray[np.int64]], refit: Callable[[NDArray[np.bool_]], LongArray]
 ) -> LongArray:
-    """Return (G - 1) / G sum (b_g - b)(b_g - b)' over clusters left out (MacKinnon, Nielsen and Webb 2023, eq. 15).
+    """Return (G - 1) / G sum (b_g - b)(b_g - b)' over clusters left out (MacKinnon, Nielsen and Webb 2023).
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Which lag and which kernel gave a Newey-West or Driscoll-Kraay covariance?
 
 The autocovariances of the scores are summed once, lag by lag; every kernel and bandwidth then costs one weighted sum.
-Kernels and bandwidths are those of Andrews (1991), section 2, as statsmodels, linearmodels and sandwich have them.
+Kernels and bandwidths are those of Andrews (1991), as statsmodels, linearmodels and sandwich have them.
 """
 
 from __future__ import annotations

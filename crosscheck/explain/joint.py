@@ -44,7 +44,7 @@ def explain_joint(
             replay=replay,
             digits_after=lre(target, replay),
             remedy={"": f"compare W = b' V^-1 b with {names['r']} on both sides"},
-            references=("Wooldridge 2010, equation 4.13",),
+            references=("Wooldridge 2010, Wald tests of linear restrictions",),
         ),
     )
 
