@@ -19,7 +19,7 @@ from tests.conftest import PANEL, ROOT, STUDY, quoted
 from tests.r_support import skip_without, skip_without_r
 
 GRUNFELD = ROOT / "fixtures" / "studies" / "grunfeld"
-REPORTS = ("report.html", "report.json", "report.md", "report.tex", "report.xml")
+REPORTS = ("report.html", "report.json", "report.md", "report.sarif", "report.tex", "report.xml")
 GOOD = STUDY.format(candidates=quoted(("oracle",)), references="[]")
 PRINTED = "table,column,term,quantity,printed\nt1,1,,nobs,12\n"
 

@@ -446,7 +446,7 @@ def test_no_engine_can_steer_the_terminal():
 
 def test_files_are_written_whole_beside_the_run_and_nothing_else(report, tmp_path):
     paths = write_all(report, tmp_path / "out")
-    names = ["report.html", "report.json", "report.md", "report.tex", "report.xml"]
+    names = ["report.html", "report.json", "report.md", "report.sarif", "report.tex", "report.xml"]
     assert sorted(p.name for p in paths) == sorted(p.name for p in (tmp_path / "out").iterdir()) == names
 
 

@@ -36,7 +36,7 @@ def test_an_honest_twin_agrees_to_the_last_bit(write_study, tmp_path):
     cells = cells_of(report, "fake.honest")
     assert len(cells) >= 2 * 6 + 3
     assert {c["verdict"] for c in cells} == {"exact"}
-    for name in ("run.ndjson", "report.json", "report.html", "report.md", "report.xml", "report.tex"):
+    for name in ("run.ndjson", "report.json", "report.html", "report.md", "report.xml", "report.tex", "report.sarif"):
         assert (tmp_path / "out" / name).stat().st_size > 200, name
 
 

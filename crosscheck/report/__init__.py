@@ -1,7 +1,8 @@
 """Reports: every one is a fold of ``run.ndjson`` and never estimates.
 
-:func:`fold` gathers the events; :func:`report_json`, :func:`html`, :func:`markdown`, :func:`junit`, :func:`latex`
-render; :func:`write_all` writes all of them; :func:`print_summary` and :func:`render_stdout` serve the command line.
+:func:`fold` gathers the events; :func:`report_json`, :func:`html`, :func:`markdown`, :func:`junit`, :func:`latex`,
+:func:`sarif` render; :func:`write_all` writes all of them; :func:`print_summary` and :func:`render_stdout` serve the
+command line.
 """
 
 from crosscheck.report.data import fold
@@ -11,6 +12,7 @@ from crosscheck.report.junit import junit
 from crosscheck.report.latex import latex
 from crosscheck.report.markdown import markdown
 from crosscheck.report.model import RunReport
+from crosscheck.report.sarif import sarif
 from crosscheck.report.terminal import print_summary, terminal
 from crosscheck.report.write import render_stdout, write_all
 
@@ -26,6 +28,7 @@ __all__ = [
     "report_data",
     "report_json",
     "report_schema",
+    "sarif",
     "terminal",
     "write_all",
 ]

@@ -13,10 +13,11 @@ from crosscheck.report.junit import junit
 from crosscheck.report.latex import latex
 from crosscheck.report.markdown import markdown
 from crosscheck.report.model import RunReport
+from crosscheck.report.sarif import sarif
 
 
 def write_all(report: RunReport, out_dir: Path) -> tuple[Path, ...]:
-    """Write ``report.json``, ``.html``, ``.md``, ``.xml`` and ``.tex``; return their paths.
+    """Write ``report.json``, ``.html``, ``.md``, ``.xml``, ``.tex`` and ``.sarif``; return their paths.
 
     ``dropped.csv`` lists every observation that one side of a comparison left out, where there is any.
     All are rendered before the first is written, and each is replaced whole or not at all.
@@ -32,6 +33,7 @@ def write_all(report: RunReport, out_dir: Path) -> tuple[Path, ...]:
         "report.md": markdown(report),
         "report.xml": junit(report),
         "report.tex": latex(report),
+        "report.sarif": sarif(report),
     }
     listed = dropped_csv(report)
     if listed:
