@@ -47,7 +47,7 @@ def goodness(fit: Fit, y: NDArray[np.float64], n: float, parameters: int, *, int
     raw = long(y)
     total = np.longdouble(w @ (raw - (w @ raw) / w.sum()) ** 2)
     absorbed = bool(fit.absorber.sizes)
-    if total == 0 or (n_coef == 1 and intercept and not absorbed):
+    if total == 0 or n <= 1 or (n_coef == 1 and intercept and not absorbed):
         return Goodness(r2=None, adj_r2=None, r2_within=None)
     constant = 1 if intercept else 0
     ssr = np.longdouble(w @ fit.projected**2)
