@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from crosscheck.audit.engine import from_frame, run_families
 from crosscheck.audit.facts import Facts, parse
 from crosscheck.audit.interval import INF, Interval, integers, root, square
+from crosscheck.audit.joint.certificate import enclosures, exact_rows, multipliers_hold, point_holds
 from crosscheck.audit.joint.conflict import minimal_conflict, single_repairs
 from crosscheck.audit.joint.family import joint
 from crosscheck.audit.joint.model import Block
-from crosscheck.audit.joint.relax import relaxed_infeasible
+from crosscheck.audit.joint.relax import relaxed_infeasible, rows_of
 from crosscheck.audit.joint.solver import solve
 from crosscheck.audit.joint.system import System, contract
 from crosscheck.audit.simulate import simulate_paper
@@ -182,3 +183,78 @@ def test_wrong_kind_of_se_is_no_error(seed):
     assert {c.verdict for c in answers} <= {"consistent", "cannot_tell"}
     forced = Block(paper=paper, sample="full", classical=frozenset(c.key for c in paper.columns)).build()
     assert solve(forced).status == "infeasible"
+
+
+def test_a_point_is_refused_unless_every_bound_survives_rounding():
+    s = System()
+    x = s.var("x", 0.0, 1.0)
+    third = s.aff(x, 1.0 / 3.0, 0.0)
+    s.bound(third, Interval(0.0, 0.1), "third")
+    assert point_holds(s, np.array([0.25]))
+    assert not point_holds(s, np.array([0.31]))
+    edge = 3.0 * 0.1
+    assert s.forward(np.array([edge]))[0][third] <= 0.1
+    assert not point_holds(s, np.array([edge]))
+    box = enclosures(s, np.array([0.25]))[third]
+    assert Fraction(box.lo) <= Fraction(1, 12) <= Fraction(box.hi)
+
+
+def test_a_quantity_that_the_facts_fix_enters_with_all_its_bounds():
+    s = System()
+    x = s.var("x", 1.0 - 1e-12, 1.0 + 1e-12)
+    s.bound(s.sq(x), Interval(1.0, 2.0), "square")
+    assert not point_holds(s, np.array([1.0]))
+
+
+def small_system(gap: float) -> System:
+    s = System()
+    x, y = s.var("x", 0.0, 1.0), s.var("y", 0.5, 1.0)
+    total = s.add(s.mul(x, y), s.aff(s.sq(x), -0.3, 1.0))
+    s.bound(total, Interval(1.0 + gap, 4.0), "total")
+    s.le(x, y)
+    return s
+
+
+def test_exact_rows_are_the_rows_of_the_relaxation():
+    s = small_system(0.2)
+    lo, hi = list(s.lo), list(s.hi)
+    assert contract(s, lo, hi)
+    rows = rows_of(s, lo, hi)
+    exact = [row for op in s.ops for row in exact_rows(op, lo, hi)]
+    assert len(exact) == len(rows.rhs)
+    for number, (terms, rhs) in enumerate(exact):
+        mine = {rows.col[k]: rows.val[k] for k in range(len(rows.row)) if rows.row[k] == number}
+        assert mine == pytest.approx({i: float(v) for i, v in terms}, rel=1e-15, abs=1e-15)
+        assert rows.rhs[number] == pytest.approx(float(rhs), rel=1e-12, abs=1e-12)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=40, max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_no_multipliers_refute_what_is_possible(weights):
+    s = small_system(0.2)
+    assert solve(s, 50).status == "feasible"
+    lo, hi = list(s.lo), list(s.hi)
+    assert contract(s, lo, hi)
+    count = sum(1 for op in s.ops for _ in exact_rows(op, lo, hi))
+    assert not multipliers_hold(s, lo, hi, np.array(weights[:count]))
+
+
+def test_multipliers_are_verified_in_fractions():
+    s = System()
+    x, y = s.var("x", 0.0, 1.0), s.var("y", 0.0, 1.0)
+    s.bound(s.sub(s.add(x, y), s.aff(x, 1.0, 0.0)), Interval(1.5, 3.0), "y again")
+    lo, hi = list(s.lo), list(s.hi)
+    for k in range(len(lo)):
+        lo[k], hi[k] = max(lo[k], -9.0), min(hi[k], 9.0)
+    count = sum(1 for op in s.ops for _ in exact_rows(op, lo, hi))
+    found = [w for w in np.eye(count) if multipliers_hold(s, lo, hi, w)]
+    assert not found
+    assert relaxed_infeasible(s, lo, hi)[0]
+
+
+def test_the_point_of_an_honest_block_is_reported():
+    paper, _ = paper_of(11)
+    answers = [c for c in joint(paper, run_families(paper)) if c.certificate]
+    assert answers
+    for check in answers:
+        assert len(dict(check.certificate)) == len(check.certificate)

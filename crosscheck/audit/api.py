@@ -156,6 +156,7 @@ def _plain(check: Check) -> dict[str, Any]:
         "category": check.category, "tokens": list(check.tokens), "verdict": check.verdict,
         "interval": None if box is None else [box.lo, box.hi], "formula": check.formula,
         "statement": check.statement, "strength": check.strength, "severity": check.severity,
+        **({"certificate": dict(check.certificate)} if check.certificate else {}),
     }  # fmt: skip
 
 

@@ -62,6 +62,8 @@ class Check:
         ``iid`` where the identity holds only for classical standard errors.
     rank : float
         Importance within a category, larger first.
+    certificate : tuple of (str, float)
+        The latent quantities that reproduce all tokens, where the check says that such a point exists.
     """
 
     id: str
@@ -78,6 +80,7 @@ class Check:
     chance: float = 1.0
     assumes: str = ""
     rank: float = 0.0
+    certificate: tuple[tuple[str, float], ...] = ()
 
     @property
     def is_finding(self) -> bool:

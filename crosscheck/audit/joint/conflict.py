@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from crosscheck.audit.joint.relax import find_point
-from crosscheck.audit.joint.solver import Answer, solve
-from crosscheck.audit.joint.system import System
+from crosscheck.audit.joint.solver import HUGE, solve
+from crosscheck.audit.joint.system import Floats, System, contract
 from crosscheck.audit.tokens import Token
 
+STEPS = 40
 Build = Callable[[frozenset[str]], System]
 
 
@@ -59,26 +60,30 @@ def single_repairs(
     for token in conflict:
         system = build(frozenset((token,)))
         answer = solve(system, budget)
-        if answer.status != "feasible":
+        if answer.point is None:
             continue
         printed = tokens[token].printed if token in tokens else "no star"
         if token not in tokens or tokens[token].quantity == "stars" or token not in system.token_of:
             out.append(Repair(token=token, printed=printed, low="another number of stars", high=""))
             continue
-        low, high = reach(system, answer, system.token_of[token])
+        low, high = reach(system, answer.point, system.token_of[token])
         places = tokens[token].decimals
         out.append(Repair(token=token, printed=printed, low=f"{low:.{places}f}", high=f"{high:.{places}f}"))
     return tuple(out)
 
 
-def reach(system: System, answer: Answer, quantity: int) -> tuple[float, float]:
-    """Return how far down and up one quantity can go, from a feasible point on (inner bounds)."""
-    assert answer.point is not None
-    lo = [v if np.isfinite(v) else -1e12 for v in system.lo]
-    hi = [v if np.isfinite(v) else 1e12 for v in system.hi]
-    values = system.forward(answer.point)[0]
+def reach(system: System, point: Floats, quantity: int) -> tuple[float, float]:
+    """Return how far down and up one quantity can go, from a feasible point on.
+
+    Inner bounds: both ends are reached, and nothing says that the quantity cannot go farther.
+    """
+    lo, hi = list(system.lo), list(system.hi)
+    contract(system, lo, hi)
+    lo = [v if np.isfinite(v) else -HUGE for v in lo]
+    hi = [v if np.isfinite(v) else HUGE for v in hi]
+    values = system.forward(point)[0]
     ends = []
     for sign in (1.0, -1.0):
-        best = find_point(system, lo, hi, values, 14, (quantity, sign))
+        best = find_point(system, lo, hi, values, STEPS, (quantity, sign))
         ends.append(float(values[quantity] if best is None else system.forward(best)[0][quantity]))
     return min(ends), max(ends)

@@ -8,7 +8,7 @@ from crosscheck.audit.checks import Check
 from crosscheck.audit.families.setype import CLASSICAL, se_columns
 from crosscheck.audit.joint.conflict import Repair, minimal_conflict, single_repairs
 from crosscheck.audit.joint.model import Block
-from crosscheck.audit.joint.solver import solve
+from crosscheck.audit.joint.solver import Answer, solve
 from crosscheck.audit.joint.system import System
 from crosscheck.audit.paper import Paper
 
@@ -30,9 +30,10 @@ def joint(paper: Paper, checks: Sequence[Check], *, explain: bool = True) -> tup
 
     Source: the equations of :mod:`crosscheck.audit.joint.model`. Assumes the declared regressors, effects and common
     rows; classical SEs only where declared or named by family 36. Infeasibility is certified by outward-rounded hull
-    consistency or by a verified linear relaxation on every part of the box; feasibility by a point at which all printed
-    digits are reproduced; otherwise ``cannot_tell``. Where classical SEs were inferred, an infeasible block counts as
-    inconsistent only if it stays infeasible without that inference or if changing a single number repairs it.
+    consistency or by multipliers of a linear relaxation, verified in fractions, on every part of the box; feasibility
+    by a point from which interval arithmetic computes every printed digit; otherwise ``cannot_tell``. Where classical
+    SEs were inferred, an infeasible block counts as inconsistent only if it stays infeasible without that inference or
+    if changing a single number repairs it.
     """
     classical, declared = classical_columns(paper, checks)
     out = []
@@ -60,11 +61,12 @@ def _sample(paper: Paper, sample: str, classical: frozenset[str], declared: bool
             id=f"34:{sample}", family=34, kind="exact identity", tokens=tokens,
             verdict="consistent" if found else "cannot_tell", formula=f"{size}; {answer.nodes} boxes",
             statement=(
-                f"All printed numbers of {name} can be true at once: a set of latent quantities reproduces every one."
+                f"All printed numbers of {name} can be true at once: a set of latent quantities reproduces every one, "
+                "verified in interval arithmetic."
                 if found
                 else f"Whether all printed numbers of {name} can be true at once was not decided."
             ),
-            strength="proof", severity="none",
+            strength="proof", severity="none", certificate=_point(system, answer),
         )  # fmt: skip
     inferred = not declared and any(c.key in classical for c in paper.columns if c.facts.sample == sample)
     proved = not inferred or solve(build(frozenset(), frozenset()), BUDGET).status == "infeasible"
@@ -84,10 +86,16 @@ def _sample(paper: Paper, sample: str, classical: frozenset[str], declared: bool
     members = tuple(t for t in conflict if t in paper.tokens) or tokens
     return Check(
         id=f"34:{sample}", family=34, kind="exact identity", tokens=members, verdict="inconsistent",
-        formula=f"{size}; infeasible over {answer.nodes} boxes; minimal conflict: {', '.join(conflict) or '-'}",
+        formula=f"{size}; proved over {answer.nodes} boxes; minimal conflict: {', '.join(conflict) or '-'}",
         statement=f"These {len(members)} printed numbers of {name} cannot all be true; " + _words(paper, repairs),
         strength="proof" if proved else "strong", severity="printed", rank=10,
     )  # fmt: skip
+
+
+def _point(system: System, answer: Answer) -> tuple[tuple[str, float], ...]:
+    if answer.point is None:
+        return ()
+    return tuple((system.names[i], float(v)) for i, v in zip(system.latent, answer.point, strict=True))
 
 
 def _words(paper: Paper, repairs: tuple[Repair, ...]) -> str:

@@ -8,7 +8,8 @@ term and right-hand side, and coefficients. Everything printed is computed from 
 * a column with one more regressor M, whose own regression is printed too: ``b' = b - theta phi`` for all shared terms,
   ``SSE' = SSE - phi**2 SSE_M``, ``SE_phi**2 = s2'/SSE_M``, ``SE'**2 = s2' (v + theta**2/SSE_M)``;
 * pooled columns pass through the means; on one regressor, ``SSE = SST - b**2 SST_x``;
-* stars bound ``b**2/SE**2``; v is bounded by the treatment's or the regressor's spread; nested SSEs are ordered.
+* stars bound ``b**2/SE**2``; v is bounded by the treatment's or the regressor's spread; nested SSEs are ordered, and
+  what added regressors do to coefficients and variances is bounded by what they explain.
 
 Relations that hold for classical standard errors only enter when ``classical`` is set.
 """
@@ -16,12 +17,14 @@ Relations that hold for classical standard errors only enter when ``classical`` 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from crosscheck.audit.families.constant import constant_fit
 from crosscheck.audit.families.descriptives import ones_of
 from crosscheck.audit.families.fit import feasible_k
 from crosscheck.audit.families.stars import UNKNOWN_CLUSTERS, critical, laws, printed_stars
 from crosscheck.audit.interval import INF, Interval
+from crosscheck.audit.joint.nested import bound_nested
 from crosscheck.audit.joint.system import System
 from crosscheck.audit.paper import ColumnView, Mediation, Paper
 from crosscheck.audit.tokens import Token
@@ -76,6 +79,7 @@ class Block:
             for large in columns:
                 if self.paper.nested(small, large) and not self._defined(small, large, triples):
                     self.system.le(self.sse[large.key], self.sse[small.key])
+                    bound_nested(self, small, large)
         return self.system
 
     def _defined(self, small: ColumnView, large: ColumnView, triples: dict[str, Mediation]) -> bool:
@@ -93,7 +97,7 @@ class Block:
                 self.sst[name] = self.system.aff(self.system.sq(sd), float((column.nobs or 2) - 1), 0.0, f"sst {name}")
         return self.sst[name]
 
-    def _has_scale(self, column: ColumnView) -> bool:
+    def has_scale(self, column: ColumnView) -> bool:
         """Whether the outcome's spread is known or at least free (an SD that is not printed is a free scale)."""
         return self.paper.describe(column.facts.outcome, "std_dev", self.sample) is not None
 
@@ -114,7 +118,8 @@ class Block:
         ks = set(feasible_k(column)) & set(column.k_options)
         k = column.k if column.k in ks else max(ks, default=column.k)
         if column.adj_r2 is not None and k is not None and k < n and (ks or column.k_options):
-            adj = s.aff(r2, (n - 1.0) / (n - k), 1.0 - (n - 1.0) / (n - k), f"{column.key} adj")
+            scale = Fraction(n - 1, n - k)
+            adj = s.aff(r2, float(scale), float(1 - scale), f"{column.key} adj")
             self.restrict(adj, column.adj_r2)
         if column.k is not None and column.k < n:
             self.s2[column.key] = s.aff(sse, 1.0 / (n - column.k), 0.0, f"{column.key} s2")
@@ -178,27 +183,32 @@ class Block:
         if len(facts.terms) != 1 or facts.fixed_effects or (column.key, facts.terms[0]) not in self.coef:
             return None
         sd = self.paper.describe(facts.terms[0], "std_dev", self.sample)
-        if sd is None or not self._has_scale(column) or column.nobs is None:
+        if sd is None or not self.has_scale(column) or column.nobs is None:
             return None
         name = facts.terms[0]
         if name not in self.sst:
-            x = self.system.var(f"sd {name}", 1e-12, LARGE * max(1.0, sd.interval.hi))
-            self.restrict(x, sd, 1e-12)
-            self.sst[name] = self.system.aff(self.system.sq(x), float(column.nobs - 1), 0.0, f"sst {name}")
-        ones = ones_of(self.paper, name) if name in self._binary() else ()
-        mean = self.paper.describe(name, "mean", self.sample)
-        if ones and mean is not None and mean.id not in self.without:
-            values = [k * (1.0 - k / column.nobs) for k in ones]
-            self.system.bound(self.sst[name], Interval(min(values) * (1 - 1e-9), max(values) * (1 + 1e-9)))
+            ones = ones_of(self.paper, name) if name in self._binary() else ()
+            mean = self.paper.describe(name, "mean", self.sample)
+            if ones and mean is not None and mean.id not in self.without:
+                values = [k * (1.0 - k / column.nobs) for k in ones]
+                low, high = min(values) * (1 - 1e-12), max(values) * (1 + 1e-12)
+                self.sst[name] = self.system.var(f"sst {name}", low, high)
+                x = self.system.root(self.system.aff(self.sst[name], 1.0 / (column.nobs - 1.0), 0.0), f"sd {name}")
+                self.restrict(x, sd)
+            else:
+                x = self.system.var(f"sd {name}", 1e-12, LARGE * max(1.0, sd.interval.hi))
+                self.restrict(x, sd, 1e-12)
+                self.sst[name] = self.system.aff(self.system.sq(x), float(column.nobs - 1), 0.0, f"sst {name}")
         return self.sst[name]
 
-    def _design(self, column: ColumnView) -> str:
+    def design(self, column: ColumnView) -> str:
+        """Key of a right-hand side: columns that share it share variance factors."""
         facts = column.facts
         return f"{sorted(facts.terms)}|{sorted(facts.fixed_effects)}"
 
     def _factor(self, column: ColumnView, term: str, bivariate: int | None) -> int:
         """Variance factor v of ``SE**2 = s2 v``, shared by columns with the same right-hand side."""
-        key = (self._design(column), term)
+        key = (self.design(column), term)
         if key in self.factor:
             return self.factor[key]
         s, p, n = self.system, self.paper, column.nobs or 2
@@ -221,7 +231,7 @@ class Block:
             if made is not None and made.settled is not None and not self.without & set(made.tokens):
                 value = made.shape + made.settled**2 / ssds[0]
                 lo, hi = value * (1 - 1e-12), value * (1 + 1e-12)
-        self.factor[key] = s.var(f"v {term}", lo, hi)
+        self.factor[key] = s.var(f"v {term} as in {column.key}", lo, hi)
         return self.factor[key]
 
     def _mean_ignored(self, treatment: str) -> bool:
@@ -233,7 +243,7 @@ class Block:
         if token is None:
             return
         s = self.system
-        if column.key in self.classical and column.key in self.s2 and self._has_scale(column):
+        if column.key in self.classical and column.key in self.s2 and self.has_scale(column):
             variance = s.mul(self.s2[column.key], self._factor(column, term, bivariate))
             se = s.root(variance, f"{column.key} se {term}")
         else:
@@ -271,7 +281,7 @@ class Block:
         phi = self._coefficient(column, m.mediator)
         sse_m = self.sse[m.path.key]
         explained = s.mul(s.sq(phi), sse_m)
-        scaled = self._has_scale(column) and self._has_scale(m.path)
+        scaled = self.has_scale(column) and self.has_scale(m.path)
         if scaled:
             sse = s.sub(self.sse[m.total.key], explained, f"{column.key} sse")
             r2 = s.aff(s.div(sse, sst), -1.0, 1.0, f"{column.key} r2")

@@ -237,10 +237,11 @@ def _contract_op(op: Op, lo: list[float], hi: list[float], gain: float) -> bool 
         results.append(_set(lo, hi, x, down(lo[z] - hi[y]), up(hi[z] - lo[y]), gain))
         results.append(_set(lo, hi, y, down(lo[z] - hi[x]), up(hi[z] - lo[x]), gain))
     elif op.kind == "aff":
-        a, b = _product(lo[x], hi[x], op.a, op.a)
-        results.append(_set(lo, hi, z, down(a + op.b), up(b + op.b), gain))
+        # The stored constants are the nearest doubles to the exact ones.
+        a, b = _product(lo[x], hi[x], down(op.a), up(op.a))
+        results.append(_set(lo, hi, z, down(a + down(op.b)), up(b + up(op.b)), gain))
         if op.a != 0.0:
-            a, b = _quotient(down(lo[z] - op.b), up(hi[z] - op.b), op.a, op.a)
+            a, b = _quotient(down(lo[z] - up(op.b)), up(hi[z] - down(op.b)), down(op.a), up(op.a))
             results.append(_set(lo, hi, x, a, b, gain))
     elif op.kind == "mul":
         results.append(_set(lo, hi, z, *_product(lo[x], hi[x], lo[y], hi[y]), gain))
