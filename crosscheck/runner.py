@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import crosscheck
+from crosscheck.audit import AuditReport
 from crosscheck.bridge import Worker, live_kind
 from crosscheck.canon import dumps
 from crosscheck.columns import Judged, Settled, settle
 from crosscheck.compare import Cell
+from crosscheck.inferences import audit_event
 from crosscheck.plan import Plan, Task
 from crosscheck.results import EstimationResult
 from crosscheck.store import Cache
@@ -269,8 +271,11 @@ def run_study(
     *,
     progress: Progress = lambda _: None,
     clock: Clock = utc_now,
+    audited: AuditReport | None = None,
 ) -> list[dict[str, Any]]:
     """Run a plan and write ``run.ndjson`` below ``out``; return its events.
+
+    ``audited`` is what the printed tables say by themselves; it is held against what was estimated.
 
     A ``KeyboardInterrupt`` leaves the file without a footer: readable, and plainly incomplete.
     """
@@ -312,6 +317,9 @@ def run_study(
         for cell in _idle_known(plan, applied):
             cells.append(cell)
             writer.write({"event": "cell", **cell.to_json()})
+        if audited is not None:
+            done = ((t.column.table, t.column.id, t.frame, results[id(t)]) for t in plan.tasks if id(t) in results)
+            writer.write(audit_event(audited, done))
         writer.write(footer(cells, options, time.perf_counter() - began, clock()))
         return writer.events
 

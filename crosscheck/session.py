@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crosscheck.errors import EngineMissing, RunFileError, UsageError, nearest
+from crosscheck.inferences import printed_audit
 from crosscheck.plan import Plan, Reachability, Transport, code_hash, make_plan
 from crosscheck.runner import RUN_FILE, RunOptions, Workers, fit_all, run_study, stamp, utc_now
 from crosscheck.store import Cache, cache_dir, references_root, require_writable, write_reference
@@ -114,6 +115,7 @@ def run_studies(request: RunRequest) -> int:
     from crosscheck.report import fold, print_summary, render_stdout, write_all
 
     studies = load_all(request.studies)
+    audits = [printed_audit(study.folder) for study in studies]
     reach = Reachability(request.transport)
     cache = Cache(cache_dir(), enabled=request.use_cache)
     plans = [
@@ -138,9 +140,9 @@ def run_studies(request: RunRequest) -> int:
     )
     reports: list[RunReport] = []
     with Workers() as workers:
-        for plan, folder in zip(plans, targets, strict=True):
+        for plan, folder, audited in zip(plans, targets, audits, strict=True):
             with progress_bar(len(plan.tasks), plan.study.id) as progress:
-                events = run_study(plan, folder, workers, cache, options, progress=progress)
+                events = run_study(plan, folder, workers, cache, options, progress=progress, audited=audited)
             run_report = fold(events)
             write_all(run_report, folder)
             reports.append(run_report)

@@ -16,11 +16,13 @@ from crosscheck.canon import parse_number
 from crosscheck.errors import RunFileError
 from crosscheck.report.findings import find
 from crosscheck.report.model import (
+    AuditRow,
     CellRow,
     ColumnRow,
     DroppedRow,
     EngineRow,
     Explanation,
+    InferenceRow,
     PrintedRow,
     RunReport,
     SourceRow,
@@ -114,11 +116,11 @@ def _split(events: Sequence[Event], where: str) -> tuple[Event, Sequence[Event],
     footer = rest[-1] if rest and rest[-1].get("event") == "footer" else None
     body = rest[:-1] if footer is not None else rest
     for event in body:
-        if event.get("event") not in ("result", "cell"):
+        if event.get("event") not in ("result", "cell", "audit"):
             raise RunFileError(
                 f"unexpected event {event.get('event')!r} within the run",
                 where=where,
-                allowed="one header, results and cells, one footer",
+                allowed="one header, results and cells, an audit, one footer",
                 hint=RERUN,
             )
     if footer is not None and not footer.get("complete", True):
@@ -172,6 +174,20 @@ def _gather(header: Event, body: Sequence[Event], footer: Event | None) -> RunRe
         summary_parts=summarize(cells, findings, complete=complete),
         exit_code=int(footer["exit_code"]) if footer else EXIT_BAD_INPUT,
         complete=complete,
+        audit=next((_audit(e) for e in body if e["event"] == "audit"), None),
+    )
+
+
+def _audit(e: Event) -> AuditRow:
+    return AuditRow(
+        sentence=str(e["sentence"]),
+        points=tuple((str(p["verdict"]), str(p["category"]), str(p["statement"])) for p in e["points"]),
+        inferences=tuple(
+            InferenceRow(
+                id=str(i["id"]), verdict=str(i["verdict"]), statement=str(i["statement"]), formula=str(i["formula"])
+            )
+            for i in e["inferences"]
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from crosscheck.canon import dumps
-from crosscheck.report.model import CellRow, EngineRow, Explanation, Finding, RunReport
+from crosscheck.report.model import AuditRow, CellRow, EngineRow, Explanation, Finding, RunReport
 
 SCHEMA = 1
 
@@ -46,6 +46,17 @@ def report_data(report: RunReport) -> dict[str, Any]:
         },
         "cells": [_cell(c) for c in report.cells],
         "findings": [_finding(f) for f in report.findings],
+        **({"audit": _audit(report.audit)} if report.audit else {}),
+    }
+
+
+def _audit(a: AuditRow) -> dict[str, Any]:
+    return {
+        "sentence": a.sentence,
+        "points": [{"verdict": v, "category": c, "statement": s} for v, c, s in a.points],
+        "inferences": [
+            {"id": i.id, "verdict": i.verdict, "statement": i.statement, "formula": i.formula} for i in a.inferences
+        ],
     }
 
 

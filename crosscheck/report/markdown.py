@@ -62,7 +62,7 @@ def markdown(report: RunReport) -> str:
     layout = Layout(report)
     for table in report.tables:
         lines += _table(layout.view(table))
-    lines += _tolerances(report) + _provenance(report)
+    lines += _audit(report) + _tolerances(report) + _provenance(report)
     if report.notes.strip():
         lines += ["## Notes of the study", "", *report.notes.strip().split("\n"), ""]
     return visible("\n".join(lines).rstrip("\n") + "\n")
@@ -97,6 +97,21 @@ def _findings(report: RunReport) -> list[str]:
     if len(report.findings) > MAX_FINDINGS:
         lines += [f"{len(report.findings) - MAX_FINDINGS} more are in `report.json`.", ""]
     return lines
+
+
+def _audit(report: RunReport) -> list[str]:
+    said = report.audit
+    if said is None:
+        return []
+    lines = ["## What the printed numbers say by themselves", "", escape(said.sentence), ""]
+    lines += [f"- {escape(statement)}" for _, _, statement in said.points]
+    if said.inferences:
+        held = len(said.inferences) - said.refuted
+        lines += ["", f"Held against the estimates, {held} of {len(said.inferences)} inferences hold.", ""]
+        lines += [
+            f"- {'holds' if i.verdict == 'consistent' else '**fails**'}: {escape(i.statement)}" for i in said.inferences
+        ]
+    return [*lines, ""]
 
 
 def _finding(f: Finding, report: RunReport) -> list[str]:

@@ -232,6 +232,30 @@ class PairRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InferenceRow:
+    """What the audit infers from printed numbers alone, ``consistent`` or not with what was estimated."""
+
+    id: str
+    verdict: str
+    statement: str
+    formula: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    """The audit of a study's printed numbers: its sentence, its gravest findings, its inferences against the data."""
+
+    sentence: str
+    points: tuple[tuple[str, str, str], ...]
+    inferences: tuple[InferenceRow, ...]
+
+    @property
+    def refuted(self) -> int:
+        """How many inferences the data contradict."""
+        return sum(i.verdict == "inconsistent" for i in self.inferences)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
     """A folded run: everything that a report may show.
 
@@ -266,6 +290,7 @@ class RunReport:
     summary_parts: tuple[str, ...]
     exit_code: int
     complete: bool
+    audit: AuditRow | None = None
 
     @property
     def summary(self) -> str:

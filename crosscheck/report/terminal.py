@@ -58,6 +58,11 @@ def terminal(report: RunReport, console: Console, *, folder: Path | None = None)
         )
     if len(report.findings) > SHOWN_FINDINGS:
         console.print(Text(f"  and {len(report.findings) - SHOWN_FINDINGS} more in the report", "dim"))
+    if report.audit is not None and report.audit.inferences:
+        held = len(report.audit.inferences) - report.audit.refuted
+        total = len(report.audit.inferences)
+        words = f"printed numbers: {held} of {total} things inferred from the print alone hold in the estimates"
+        console.print(Text(words, "yellow" if held < total else ""))
     console.print(Text(f"exit {report.exit_code}: {EXIT_MEANINGS[report.exit_code]}"))
     if folder is not None:
         console.print(Text(f"report: {folder / 'report.html'}", "dim"), soft_wrap=True)
