@@ -672,6 +672,27 @@ def test_models_of_packages_are_read():
         crosscheck.explain(hc1, hc0, data=data)
 
 
+def test_models_fitted_at_default_tolerances_are_explained_to_seven_digits():
+    pf = pytest.importorskip("pyfixest", reason="needs the Python package pyfixest")
+    smf = pytest.importorskip("statsmodels.formula.api", reason="needs the Python package statsmodels")
+    data = panel(seed=3, keep=0.6).select(NUMERIC).to_pandas()
+    absorbed = pf.feols("y ~ x + z | id + year", data, vcov={"CRV1": "id"})
+    dummies = smf.ols("y ~ x + z + C(id) + C(year)", data).fit(cov_type="cluster", cov_kwds={"groups": data["id"]})
+    question = {"formula": "y ~ x + z | id + year", "vcov": "CRV1", "cluster": "id", "unit": "id", "time": "year"}
+    why = crosscheck.explain(absorbed, dummies, data=data, terms=["x", "z"], **question)
+    first = why.of("x", "std_error")[0]
+    assert first.rule == "k.fixef"
+    assert first.digits_after >= 7
+    assert "statsmodels (cluster)" in first.title
+    iid = pf.feols("y ~ x + z | id + year", data)
+    title = crosscheck.explain(absorbed, iid, data=data, **question).of("x", "std_error")[0].title
+    assert "the default of pyfixest from 0.40 on" in title
+    spoiled = {t: (float(absorbed.coef()[t]), float(absorbed.se()[t]) * 1.0001) for t in ("x", "z")}
+    assert crosscheck.explain(absorbed, spoiled, data=data, **question).unexplained
+    with pytest.raises(crosscheck.errors.UsageError, match="no term 'q'"):
+        crosscheck.explain(absorbed, dummies, data=data, terms=["q"], **question)
+
+
 def test_text_columns_of_a_data_frame_are_categories():
     from crosscheck.explain.adopt import as_frame
 

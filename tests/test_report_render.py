@@ -485,3 +485,28 @@ def test_small_p_values_are_shown_in_powers_of_ten():
     assert layout_text(4.7e-9, 10, "p_value") == "4.7e−09"
     assert layout_text(0.00047, 6, "p_value") == "0.000470"
     assert layout_text(4.7e-9, 10, "estimate") == "0.0000000047"
+
+
+def test_observations_that_one_side_left_out_are_listed_and_written(tmp_path):
+    listed = list(events())
+    cell = next(e for e in listed if e["event"] == "cell" and e.get("explanations"))
+    cell["explanations"][0]["dropped"] = [
+        {"row": i, "side": "pyfixest", "reason": "the only row of its <id>", "what": f"id {i}, year 1983"}
+        for i in range(1, 26)
+    ]
+    report = fold(listed)
+    text = html(report)
+    assert "the only row of its &lt;id&gt;" in text
+    assert "5 more rows are in dropped.csv" in text
+    assert "5 more rows are in `dropped.csv`" in markdown(report)
+    paths = write_all(report, tmp_path)
+    assert tmp_path / "dropped.csv" in paths
+    lines = (tmp_path / "dropped.csv").read_text("utf-8").splitlines()
+    assert lines[0] == "table,column,reference,candidate,left_out_by,row,observation,reason"
+    assert len(lines) == 26
+    assert '"id 1, year 1983"' in lines[1]
+    tex_text = latex(report)
+    assert "% Footnotes to paste" in tex_text
+    assert r"\footnote{" in tex_text
+    write_all(fold(events()), tmp_path)
+    assert not (tmp_path / "dropped.csv").exists()

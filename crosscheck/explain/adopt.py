@@ -5,6 +5,7 @@ Only public attributes are read, by the name of the package that made the object
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,7 +75,15 @@ def _result(package: str, b: Any, se: Any, t: Any, p: Any, bounds: Any, n: Any) 
         )
         for i, name in enumerate(names)
     )
-    return EstimationResult(engine=package, coefs=rows, stats=FitStats(nobs=None if n is None else float(n)))
+    stats = FitStats(nobs=None if n is None else float(n))
+    return EstimationResult(engine=package, version=_version(package), coefs=rows, stats=stats)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def as_frame(data: Any) -> Frame:

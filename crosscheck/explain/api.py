@@ -11,17 +11,19 @@ from crosscheck.compare import Cell, Context, compare
 from crosscheck.errors import UsageError
 from crosscheck.explain.adopt import as_frame, as_result
 from crosscheck.explain.column import Again, explain_column
+from crosscheck.explain.model import ENOUGH_DIGITS, meeting
 from crosscheck.explain.stated import explain_stated
 from crosscheck.formula import emit, parse
 from crosscheck.notes import Subject, footnote, many_of, note
+from crosscheck.results import EstimationResult
 from crosscheck.spec import FitRequest, SscSpec, VcovSpec, WeightsSpec
 from crosscheck.verdict import AGREE
 
 if TYPE_CHECKING:
     from crosscheck.explain.model import Explanation
     from crosscheck.frame import Frame
-    from crosscheck.results import EstimationResult
 
+LOOSE_DIGITS = 7.0
 APPLIES = ("unexplained", "missing_reference", "missing_candidate")
 FOLLOWS = ("statistic", "p_value", "conf_low", "conf_high")
 
@@ -88,6 +90,8 @@ def explain(
     estimator: str = "feols",
     options: Mapping[str, Any] | None = None,
     request: FitRequest | None = None,
+    terms: Sequence[str] | None = None,
+    digits: float | None = None,
     again: Again | None = None,
 ) -> Differences:
     """Say why two results of the same regression differ, and prove it by replay.
@@ -113,6 +117,11 @@ def explain(
     options : mapping, optional
     request : FitRequest, optional
         Instead of all of these.
+    terms : sequence of str, optional
+        Only these coefficients, such as those that a regression on dummies shares with one that absorbs its effects.
+    digits : float, optional
+        To which a replay must meet. Default: 9; 7 where a fitted model of a package is given, since packages sweep out
+        fixed effects at tolerances that leave a standard error seven to ten digits.
     again : callable, optional
         Fits a request with an engine (id, request) once more; that is how convergence is replayed.
 
@@ -132,8 +141,13 @@ def explain(
     >>> print(why)  # doctest: +SKIP
     """
     one, two = as_result(a), as_result(b)
+    if digits is None:
+        fitted = any(not isinstance(r, EstimationResult | Mapping) for r in (a, b))
+        digits = LOOSE_DIGITS if fitted else ENOUGH_DIGITS
     if one.engine == two.engine:
         one, two = one.with_(engine=f"{one.engine} (first)"), two.with_(engine=f"{two.engine} (second)")
+    if terms is not None:
+        one, two = (_only(side, terms) for side in (one, two))
     frame = None if data is None else as_frame(data)
     if request is None and formula is not None:
         names = (cluster,) if isinstance(cluster, str) else tuple(cluster)
@@ -152,15 +166,25 @@ def explain(
     level = 0.95 if request is None else request.conf_level
     context = Context(study="", table="", column="", legend=STARS, decimals={}, tolerances={}, conf_level=level)
     cells = compare(one, two, context)
-    if all(c.verdict in AGREE or c.verdict not in APPLIES for c in cells):
-        found = {}
-    elif frame is None or request is None:
-        found = explain_stated(one, two, level)
-    else:
-        found = explain_column(one, two, frame, request, again)
+    with meeting(digits):
+        if all(c.verdict in AGREE or c.verdict not in APPLIES for c in cells):
+            found = {}
+        elif frame is None or request is None:
+            found = explain_stated(one, two, level)
+        else:
+            found = explain_column(one, two, frame, request, again)
     listed = [apply(c, found.get((c.term, c.quantity), ())) for c in cells]
     differing = tuple(c for c in listed if c.verdict not in AGREE and c.verdict != "unsupported")
     return Differences(reference=one.engine, candidate=two.engine, cells=differing, compared=len(listed))
+
+
+def _only(result: EstimationResult, terms: Sequence[str]) -> EstimationResult:
+    lacking = [t for t in terms if result.coef(t) is None]
+    if lacking:
+        known = ", ".join(r.term for r in result.coefs)
+        raise UsageError(f"{result.engine} has no term {lacking[0]!r}", allowed=known)
+    rows = tuple(r for r in result.coefs if r.term in terms)
+    return result.with_(coefs=rows, vcov=(), vcov_terms=(), extras=())
 
 
 def apply(cell: Cell, explanations: Sequence[Explanation]) -> Cell:

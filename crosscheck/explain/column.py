@@ -90,7 +90,7 @@ def _explained(
         )
     if {r.term for r in reference.coefs} != {r.term for r in candidate.coefs}:
         return dict(explain_structure(reference, candidate, made))
-    if not estimates_agree(reference, candidate) or reference.stats.nobs != candidate.stats.nobs:
+    if not estimates_agree(reference, candidate) or not _same_rows(reference, candidate):
         return dict(explain_sample(reference, candidate, made, frame))
     found: Explanations = {}
     parts = None
@@ -107,6 +107,12 @@ def _explained(
     _add_inference(found, reference, candidate, request, listed, known)
     found.update(explain_stats(reference, candidate, made, parts.rules))
     return found
+
+
+def _same_rows(reference: EstimationResult, candidate: EstimationResult) -> bool:
+    """Say whether both state the same number of observations; a side that states none contradicts nobody."""
+    n, m = reference.stats.nobs, candidate.stats.nobs
+    return n is None or m is None or n == m
 
 
 def _std_errors_agree(reference: EstimationResult, candidate: EstimationResult) -> bool:
@@ -158,7 +164,7 @@ def _without_fit(
     listed = () if agree else factor_only(reference, candidate, counts, base, points)
     if not listed and not agree:
         return {}
-    if not estimates_agree(reference, candidate) or reference.stats.nobs != candidate.stats.nobs:
+    if not estimates_agree(reference, candidate) or not _same_rows(reference, candidate):
         return {}
     found: Explanations = {}
     known = distributions(counts, listed_rules, request.vcov.canonical)

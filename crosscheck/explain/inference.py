@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from crosscheck.conventions import SERIAL, Counts, critical, lre, p_of
 from crosscheck.explain.hypotheses import KRule
-from crosscheck.explain.model import ENOUGH_DIGITS, Departure, Explanation, write
+from crosscheck.explain.model import Departure, Explanation, enough, write
 from crosscheck.explain.replay import close
 from crosscheck.explain.se import Match, SeCause
 from crosscheck.results import CoefRow
@@ -155,7 +155,7 @@ def _met(quantity: str, explanation: Explanation, t: float, se: float, ref: Coef
     wanted: float | None = getattr(ref, quantity)
     if explanation.replay is None or wanted is None:
         return False
-    slack = 10.0**-ENOUGH_DIGITS
+    slack = 10.0 ** -enough()
     if quantity in ("conf_low", "conf_high"):
         return bool(abs(explanation.replay - wanted) <= slack * (abs(wanted) + 10 * se))
     return bool(abs(explanation.replay - wanted) <= slack * abs(wanted) * (10 + t * t))

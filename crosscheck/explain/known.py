@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from crosscheck.conventions import Counts, count_k
 from crosscheck.explain.counting import counts_of_request
-from crosscheck.explain.model import ENOUGH_DIGITS, Departure, Explanation, base_id, write
+from crosscheck.explain.model import Departure, Explanation, base_id, enough, write
 from crosscheck.explain.replay import Replayer, close, replayer
 from crosscheck.explain.rules import version_numbers
 from crosscheck.explain.se import estimates_agree, shared
@@ -159,7 +159,7 @@ def explain_known(
             continue
         for factor in REPLAYS[row.replay](question):
             scale = factor if side is candidate else 1 / factor
-            if all(close(a, b * scale, ENOUGH_DIGITS) for a, b in pairs.values()):
+            if all(close(a, b * scale, enough()) for a, b in pairs.values()):
                 return _explained(row, side, other, pairs, scale, reference)
     return {}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from string import Formatter
 
@@ -11,6 +13,24 @@ from crosscheck.explain.rules import rules
 from crosscheck.verdict import Verdict
 
 ENOUGH_DIGITS = 9.0
+"""Digits to which a replay must meet, unless a caller knows that the numbers hold fewer (:func:`meeting`)."""
+
+_ENOUGH: ContextVar[float] = ContextVar("digits that a replay must meet", default=ENOUGH_DIGITS)
+
+
+def enough() -> float:
+    """Return how many digits a replay must meet now."""
+    return _ENOUGH.get()
+
+
+@contextmanager
+def meeting(digits: float) -> Iterator[None]:
+    """Ask replays to meet to so many digits within a block: fits at a package's default tolerances hold seven."""
+    token = _ENOUGH.set(digits)
+    try:
+        yield
+    finally:
+        _ENOUGH.reset(token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

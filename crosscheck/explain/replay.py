@@ -24,6 +24,7 @@ from crosscheck.engines._oracle_panel import panel_model
 from crosscheck.engines._oracle_sunab import averaged
 from crosscheck.errors import CrosscheckError
 from crosscheck.explain.hypotheses import Choice, KRule, asked, k_rules, multipliers
+from crosscheck.explain.model import enough
 from crosscheck.spec import VcovSpec
 
 if TYPE_CHECKING:
@@ -209,6 +210,7 @@ def _components(first: Groups, second: Groups) -> int:
     return int(connected_components(graph, directed=False)[0])
 
 
-def close(a: float, b: float, digits: float = 9.0) -> bool:
-    """Say whether two numbers agree to so many digits."""
+def close(a: float, b: float, digits: float | None = None) -> bool:
+    """Say whether two numbers agree to so many digits; without a number, to those that a replay must meet."""
+    digits = enough() if digits is None else digits
     return a == b or (math.isfinite(a) and math.isfinite(b) and abs(a - b) <= 10.0**-digits * abs(a))

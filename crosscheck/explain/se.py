@@ -28,7 +28,7 @@ from crosscheck.explain.hypotheses import (
     formula,
     multipliers,
 )
-from crosscheck.explain.model import ENOUGH_DIGITS, Departure, Explanation, base_id, write
+from crosscheck.explain.model import Departure, Explanation, base_id, enough, write
 from crosscheck.explain.replay import Parts, Replayer, close
 from crosscheck.explain.rules import PackageConvention, era_words, packages
 
@@ -159,7 +159,7 @@ def causes(reference: EstimationResult, candidate: EstimationResult, made: Repla
         if a.variant is b.variant and a.repair == b.repair and a.scales == b.scales:
             continue
         cause = _finish(a, b, reference, candidate, at, made)
-        if all(close(sides[0][t], cause.replay[t], ENOUGH_DIGITS) for t in at):
+        if all(close(sides[0][t], cause.replay[t], enough()) for t in at):
             listed.append(cause)
     listed.sort(key=lambda c: c.rank)
     return tuple(listed[:MAX_SHOWN])
@@ -186,7 +186,7 @@ def finite(value: float | None) -> bool:
 def _common_factor(pairs: Mapping[str, tuple[float, float]]) -> bool:
     """Say whether one number takes every standard error of one side to the other's; not of one coefficient alone."""
     ratios = [b / a for a, b in pairs.values()]
-    return len(ratios) > 1 and all(close(ratios[0], r, ENOUGH_DIGITS) for r in ratios)
+    return len(ratios) > 1 and all(close(ratios[0], r, enough()) for r in ratios)
 
 
 def _matches(made: Replayer, variant: Variant, at: Mapping[str, int], numbers: Mapping[str, float]) -> Iterator[Match]:
@@ -200,7 +200,7 @@ def _matches(made: Replayer, variant: Variant, at: Mapping[str, int], numbers: M
         for repair, predicted in ((True, whole), (False, raw)):
             if not repair and np.array_equal(raw, whole, equal_nan=True):
                 continue
-            if all(close(numbers[t], float(predicted[i]), ENOUGH_DIGITS) for t, i in at.items()):
+            if all(close(numbers[t], float(predicted[i]), enough()) for t, i in at.items()):
                 if other and count > 1 and not packages_at(choice, parts):
                     continue  # another covariance with a factor of its own has to be somebody's convention
                 rank = count + other + (not repair)
@@ -353,7 +353,7 @@ def factor_only(
     if not pairs or not estimates_agree(reference, candidate):
         return ()
     ratios = [c / r for r, c in pairs.values()]
-    if not all(close(ratios[0], r, ENOUGH_DIGITS) for r in ratios):
+    if not all(close(ratios[0], r, enough()) for r in ratios):
         return ()
     wanted = multipliers(base, counts)
     found: list[SeCause] = []
@@ -367,9 +367,9 @@ def factor_only(
             (reference, candidate, 1 / step),
         ):
             stated = opposite.conventions.ssc_factor
-            if not close(ratios[0], target, ENOUGH_DIGITS):
+            if not close(ratios[0], target, enough()):
                 continue
-            if stated is not None and not close(wanted[0], stated, ENOUGH_DIGITS):
+            if stated is not None and not close(wanted[0], stated, enough()):
                 continue
             listed = departures(base, choice, counts, side.engine, opposite.engine)
             text = f"SE^2 of {side.engine}: factor {formula(choice, counts)}; "

@@ -44,7 +44,7 @@ def explain_structure(reference: EstimationResult, candidate: EstimationResult, 
     model = made.model
     if made.request.estimator != "feols" or made.combine is not None or model.endogenous.shape[1]:
         return {}
-    if reference.stats.nobs != model.n or candidate.stats.nobs != model.n:
+    if any(side.stats.nobs not in (None, model.n) for side in (reference, candidate)):
         return {}
     own = _columns(model)
     sets = [tuple(r.term for r in side.coefs) for side in (reference, candidate)]

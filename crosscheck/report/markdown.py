@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from crosscheck.report.digits import digits_text
 from crosscheck.report.layout import Layout
 from crosscheck.report.matrix import column_matrix, legend, reached
-from crosscheck.report.model import PRINTED, Explanation, Finding, RunReport
+from crosscheck.report.model import PRINTED, DroppedRow, Explanation, Finding, RunReport
 from crosscheck.report.view import Number, TableView
 from crosscheck.report.words import (
     EXIT_MEANINGS,
@@ -127,7 +127,7 @@ def _finding(f: Finding, report: RunReport) -> list[str]:
         lines += [escape(f.reason) + ".", ""]
     for e in f.example.explanations[:1]:
         lines += _explanation(e)
-    return lines
+    return [*lines, *_dropped(f.dropped)]
 
 
 def _explanation(e: Explanation) -> list[str]:
@@ -137,12 +137,17 @@ def _explanation(e: Explanation) -> list[str]:
         lines += [*fence(e.formula), ""]
     for side, code in e.remedy:
         lines += [f"Remedy {f'in {escape(side)}' if side else 'by hand'}:", "", *fence(code), ""]
-    if e.dropped:
-        lines += [row(["row", "observation", "left out by", "why"]), row(["--:", "---", "---", "---"])]
-        lines += [row([str(d.row), escape(d.what), escape(d.side), escape(d.reason)]) for d in e.dropped[:MAX_ROWS]]
-        more = len(e.dropped) - MAX_ROWS
-        lines += ["", *([f"{more} more rows are in `dropped.csv`.", ""] if more > 0 else [])]
     return lines
+
+
+def _dropped(rows: Sequence[DroppedRow]) -> list[str]:
+    """List the first observations that one side left out."""
+    if not rows:
+        return []
+    lines = [row(["row", "observation", "left out by", "why"]), row(["--:", "---", "---", "---"])]
+    lines += [row([str(d.row), escape(d.what), escape(d.side), escape(d.reason)]) for d in rows[:MAX_ROWS]]
+    more = len(rows) - MAX_ROWS
+    return [*lines, "", *([f"{more} more rows are in `dropped.csv`.", ""] if more > 0 else [])]
 
 
 def _table(view: TableView) -> list[str]:

@@ -207,6 +207,11 @@ class Finding:
     example: CellRow
     cells: tuple[CellRow, ...]
 
+    @property
+    def dropped(self) -> tuple[DroppedRow, ...]:
+        """The observations that one side left out, where that is the cause."""
+        return next((e.dropped for c in self.cells for e in c.explanations[:1] if e.dropped), ())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairRow:
