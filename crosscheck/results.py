@@ -193,9 +193,9 @@ class EstimationResult:
         return {name: plainly[name] if name in plainly else plain(getattr(self, name)) for name in _FIELDS}
 
 
-def _plain_blocks(blocks: Sequence[Block]) -> list[dict[str, Any]]:
+def _plain_blocks(blocks: Sequence[Block]) -> tuple[dict[str, Any], ...]:
     """Return blocks as mappings; their numbers, of which there may be thousands, are not looked at one by one."""
-    return [{"term": b.term, "labels": b.labels, "quantities": b.quantities, "values": b.values} for b in blocks]
+    return tuple({"term": b.term, "labels": b.labels, "quantities": b.quantities, "values": b.values} for b in blocks)
 
 
 _FIELDS = tuple(f.name for f in fields(EstimationResult))

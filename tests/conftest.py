@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from tests import fakes
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A shell that starts pytest in the background has it ignore SIGINT, and so would every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PANEL = """unit,year,y,x,z
 a,2001,1.13,0.52,3
