@@ -12,6 +12,7 @@ from crosscheck.findings.model import Arbiter, Cause, Finding, FindingIdentity, 
 from crosscheck.findings.panel_text import panel_csv
 from crosscheck.findings.replay import Replay, printed_numbers, replay
 from crosscheck.findings.store import find_findings, finding_text, read_finding, write_finding
+from crosscheck.findings.table import findings_table
 
 __all__ = [
     "Arbiter",
@@ -25,6 +26,7 @@ __all__ = [
     "Value",
     "find_findings",
     "finding_text",
+    "findings_table",
     "panel_csv",
     "printed_numbers",
     "read_finding",
