@@ -53,9 +53,13 @@ cc_plm_model <- function(request, frame, parts, needs) {
   effect <- cc_plm_effect(request, frame, parts)
   if (effect == "") cc_unsupported("plm absorbs the panel's unit and time only")
   data <- cc_finite(cc_data(frame, c(unit, time, parts$used, needs$cluster), request, c(unit, time, needs$cluster)))
-  lost <- !stats::complete.cases(data[c(unit, time)])
-  if (request$estimator == "feols" && any(lost & stats::complete.cases(data[c(parts$used, needs$cluster)]))) {
-    cc_unsupported("plm needs the unit and period of every row, those that the model does not use too")
+  if (request$estimator == "feols") {
+    needed <- c(parts$used, needs$cluster)
+    whole <- cc_finite(cc_data(frame, unique(c(unit, time, needed)), request, needs$cluster))
+    lost <- !stats::complete.cases(whole[c(unit, time)])
+    if (any(lost & stats::complete.cases(whole[needed]))) {
+      cc_unsupported("plm needs the unit and period of every row, also where the model does not use them")
+    }
   }
   if (anyDuplicated(data[c(unit, time)])) cc_unsupported("plm needs one row for each unit and time")
   # clubSandwich evaluates the call of the model, which names plm's namespace, where the formula is evaluated.

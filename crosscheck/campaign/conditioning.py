@@ -83,7 +83,8 @@ def explain_conditioning(
         if cell.abs_diff is not None and cell.verdict == "unexplained" and cell.abs_diff <= MARGIN * moved:
             out.append(cell.explained("convergence", (_conditioned(moved),)))
             continue
-        if cell.verdict in ("missing_candidate", "missing_reference") or changed_terms:
+        missing = cell.verdict in ("missing_candidate", "missing_reference")
+        if missing or changed_terms or set(reference.dropped) != set(candidate.dropped):
             without = without if without is not None else _agree_without(reference, candidate, request, frame, fit)
             if without:
                 out.append(cell.explained("convention", (_collinear(without),)))
@@ -111,7 +112,7 @@ def _exact_fit(
     scale = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 0.0
 
     def zero_se(value: float | None) -> bool:
-        return value is not None and (np.isnan(value) or abs(value) <= max(TINY, 1e-9 * scale))
+        return value is None or np.isnan(value) or abs(value) <= max(TINY, 1e-9 * scale)
 
     noise = set()
     for row in reference.coefs:
@@ -135,9 +136,12 @@ def _agree_without(
     """Return the regressors that one side dropped, where both agree once they are left out; else nothing."""
     formula = parse(request.formula)
     kept = [{row.term for row in side.coefs} for side in (reference, candidate)]
-    disputed = tuple(sorted(kept[0] ^ kept[1]))
+    left_out = set(reference.dropped) ^ set(candidate.dropped)
+    disputed = tuple(sorted((kept[0] ^ kept[1]) | left_out))
     if not disputed:
         return ()
+    if len(kept[0]) == len(kept[1]) and _same_fit(reference, candidate):
+        return disputed
     named = {term: emit(replace(formula, terms=(term,), fixed_effects=(), iv=None)) for term in formula.terms}
     gone = [t for t, text in named.items() if any(f"`{d}`" in text for d in disputed)]
     rest = tuple(t for t in formula.terms if t not in gone)
@@ -167,6 +171,13 @@ def _rounding() -> Explanation:
         formula="the model fits without residuals, or the variance is zero",
         remedy={"": "no standard error can be had from such data"},
     )
+
+
+def _same_fit(a: EstimationResult, b: EstimationResult) -> bool:
+    """Say whether two fits span the same space: as many coefficients, the same sample and the same R2."""
+    if a.stats.nobs != b.stats.nobs or a.stats.r2 is None or b.stats.r2 is None:
+        return False
+    return abs(a.stats.r2 - b.stats.r2) <= 1e-9 and len(a.dropped) == len(b.dropped)
 
 
 def _conditioned(moved: float) -> Explanation:
