@@ -66,6 +66,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def campaign(session: nox.Session) -> None:
+    """Send panels of known effect through every engine; options after --, such as --budget 10m --profile nightly."""
+    install(session, "all", "tests")
+    session.run("crosscheck", "campaign", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format."""
     session.install("ruff>=0.8")

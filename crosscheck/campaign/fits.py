@@ -72,7 +72,11 @@ class Fitter:
                 wanted[key] = ask
         lanes: dict[str, list[tuple[Key, Ask]]] = {}
         for key, ask in wanted.items():
-            if ask.engine in self.versions:
+            support = engines.get(ask.engine).supports(ask.request)
+            if not support:
+                # a worker would fit whatever it is asked
+                self._answers[key] = failed(ask.engine, f"{support.reason} ({support.reach})", status="unsupported")
+            elif ask.engine in self.versions:
                 lanes.setdefault(engines.get(ask.engine).language, []).append((key, ask))
             else:
                 self._answers[key] = self._recorded(key)
