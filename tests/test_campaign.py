@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
 
 from crosscheck.campaign.budget import budget_of
 from crosscheck.campaign.case import Case, Checked, Discrepancy, Identity, Outcome, Property, features
-from crosscheck.campaign.command import settings_of
+from crosscheck.campaign.command import CORPUS_FOLDER, DEFAULT_ENGINES, settings_of
+from crosscheck.campaign.corpus import CORPUS_FILE, read_corpus
 from crosscheck.campaign.coverage import coverage, possible_quirks
 from crosscheck.campaign.differential import EnginesAgree, pair_cells, primary
 from crosscheck.campaign.executors import executor_of
@@ -26,6 +29,7 @@ from crosscheck.results import failed
 from crosscheck.simulate import PanelSpec, make_panel
 from crosscheck.spec import FitRequest, SscSpec, VcovSpec
 from tests import fakes
+from tests.conftest import ROOT
 
 HONEST = "oracle,fake.honest"
 
@@ -370,3 +374,39 @@ def test_each_profile_makes_settings():
     for profile in PROFILES:
         settings = settings_of(profile, ("oracle", "r.fixest"), ("engines_agree",), 1)
         assert next(iter(cases_of(settings, 0))).seed == 1
+
+
+# --- without R -------------------------------------------------------------------------------------------------------
+
+
+def test_recorded_answers_of_r_are_sealed_and_fit_the_panels_of_today():
+    corpus = read_corpus(ROOT / CORPUS_FOLDER)
+    assert corpus is not None
+    assert corpus.path.stat().st_size < 2_000_000
+    assert len(corpus.answers) > 200
+    settings = settings_of("ci", DEFAULT_ENGINES, ("engines_agree",), 0)
+    asked = hits = 0
+    for number in corpus.seeds[:40]:
+        for case in cases_of(settings, number):
+            for ask in EnginesAgree().asks(case):
+                if ask.engine.startswith("r."):
+                    asked += 1
+                    hits += corpus.get(ask.engine, ask.request.hash, ask.frame.key) is not None
+    assert asked > 40
+    assert hits == asked, "panels or requests have changed: crosscheck campaign --record --budget 150p"
+
+
+def test_an_edited_corpus_is_refused(tmp_path):
+    lines_ = gzip.decompress((ROOT / CORPUS_FOLDER / CORPUS_FILE).read_bytes()).decode("utf-8").splitlines()
+    lines_[5] = re.sub(r'"estimate": (-?\d)', r'"estimate": 1\1', lines_[5], count=1)
+    (tmp_path / CORPUS_FILE).write_bytes(gzip.compress("\n".join(lines_).encode("utf-8")))
+    with pytest.raises(CrosscheckError, match="changed after it was recorded"):
+        read_corpus(tmp_path)
+
+
+def test_without_r_the_corpus_is_replayed(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROSSCHECK_RSCRIPT", "none")
+    _, said = run("--budget", "8p", "--shrink", "0", "--properties", "engines_agree", "--out", tmp_path)
+    assert "R is replayed from" in said
+    report = json.loads((tmp_path / "campaign.json").read_text("utf-8"))
+    assert report["engines"]["r.fixest"]["ok"] >= 3
