@@ -62,6 +62,12 @@ def inside(folder: Path, written: str, *, what: str, where: str = "") -> Path:
             where=where,
             hint="replace the link by the file itself",
         )
+    if resolved.is_dir():
+        raise DataError(
+            f"{written!r} is a folder, not a file",
+            where=where or str(folder),
+            hint="name a file in it, or move it away",
+        )
     if not resolved.is_file():
         siblings = sorted(p.name for p in path.parent.iterdir() if p.is_file()) if path.parent.is_dir() else []
         raise DataError(
@@ -104,7 +110,11 @@ class DataFile:
         for index, name in enumerate(header):
             first = header.index(name)
             if first != index and name:
-                raise DataError(f"columns {first + 1} and {index + 1} are both named {name!r}", where=self.where)
+                raise DataError(
+                    f"columns {first + 1} and {index + 1} are both named {name!r}",
+                    where=self.where,
+                    hint="give each column a name of its own",
+                )
         if not lines.size:
             raise DataError("the file has a header and no rows", where=self.where, hint="put the rows below it")
         return header, columns, lines
@@ -224,7 +234,9 @@ def open_data(path: Path, *, missing: Missing = MISSING, where: str = "") -> Dat
             raise DataError(f"the data file has {size} bytes", where=label, allowed=f"{MAX_BYTES} bytes")
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"the data file cannot be read: {error.strerror or error}", where=label) from None
+        raise DataError(
+            f"the data file cannot be read: {error.strerror or error}", where=label, hint="check its permissions"
+        ) from None
     if not content.strip():
         raise DataError("the data file is empty", where=label, hint="put the data there, names of columns first")
     return DataFile(path, content, label, missing)

@@ -157,7 +157,9 @@ def read_published(path: Path, *, where: str = "") -> tuple[PublishedNumber, ...
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise PublishedError(f"the printed numbers cannot be read: {error.strerror or error}", where=label) from None
+        raise PublishedError(
+            f"the printed numbers cannot be read: {error.strerror or error}", where=label, hint="check its permissions"
+        ) from None
     try:
         text = decode_text(content, label)
     except DataError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import struct
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -90,7 +91,7 @@ def read_parquet(content: bytes, where: str) -> Table:
     try:
         table = pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"the parquet file cannot be read: {error}", where=where) from None
+        raise DataError(f"the parquet file cannot be read: {error}", where=where, hint="write it again") from None
     columns = tuple(column.to_pylist() for column in table.columns)
     return tuple(table.column_names), columns, np.zeros(table.num_rows, dtype=np.int64)
 
@@ -100,9 +101,13 @@ def read_dta(content: bytes, where: str) -> Table:
     import pandas as pd
 
     try:
-        table = pd.read_stata(io.BytesIO(content), convert_categoricals=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of arithmetic on a header that is none
+            table = pd.read_stata(io.BytesIO(content), convert_categoricals=False)
     except (ValueError, LookupError, OverflowError, EOFError, TypeError, AttributeError, struct.error) as error:
-        raise DataError(f"the Stata file cannot be read: {error}", where=where) from None
+        raise DataError(
+            f"the Stata file cannot be read: {error}", where=where, hint="save it again from Stata, or as CSV in UTF-8"
+        ) from None
     columns = tuple(table[name].astype(object).where(table[name].notna(), None).tolist() for name in table.columns)
     return tuple(str(n) for n in table.columns), columns, np.zeros(len(table), dtype=np.int64)
 

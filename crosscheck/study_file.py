@@ -271,6 +271,8 @@ def find_study_file(path: Path) -> Path:
         file = path / STUDY_FILE
         if file.is_file():
             return file
+        if file.is_dir():
+            raise StudyError(f"{STUDY_FILE} is a folder, not a file", where=str(file), hint="move it away")
         inner = sorted(p.parent.name for p in path.glob(f"*/{STUDY_FILE}"))
         raise StudyError(
             f"the folder has no {STUDY_FILE}",
@@ -299,9 +301,11 @@ def read_study_file(file: Path) -> tuple[StudyFile, bytes]:
     """
     try:
         content = file.read_bytes()
-        raw = tomllib.loads(content.decode("utf-8"))
+        raw = tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
-        raise StudyError(f"the study cannot be read: {error.strerror or error}", where=str(file)) from None
+        raise StudyError(
+            f"the study cannot be read: {error.strerror or error}", where=str(file), hint="check its permissions"
+        ) from None
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise StudyError("the file is not UTF-8", where=f"{file}, line {line}", hint="save it as UTF-8") from None
