@@ -20,6 +20,7 @@ import numpy as np
 
 NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _WORDS = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
+MAX_HEADS = 1000
 _SCALARS = (int, float, str, type(None))
 _PLAIN = frozenset({str, float, int, bool, type(None)})
 
@@ -92,13 +93,24 @@ def _breaks(indent: int | None, level: int) -> tuple[str, str, str]:
     return pad, "," + pad, "\n" + " " * indent * level
 
 
+_heads: dict[str, str] = {}
+
+
+def _head(key: str) -> str:
+    """Return a key as JSON with its colon; the same few keys return in every row."""
+    if not isinstance(key, str):
+        raise TypeError("JSON keys must be strings")
+    if len(_heads) < MAX_HEADS:
+        return _heads.setdefault(key, _string(key) + ": ")
+    return _string(key) + ": "
+
+
 def _mapping(value: Mapping[str, Any], sort_keys: bool, indent: int | None, level: int) -> str:
     if not value:
         return "{}"
     parts = []
     for key in sorted(value) if sort_keys else value:
-        if not isinstance(key, str):
-            raise TypeError("JSON keys must be strings")
+        head = _heads.get(key) or _head(key)
         item = value[key]
         kind = type(item)
         if kind is str:
@@ -109,7 +121,7 @@ def _mapping(value: Mapping[str, Any], sort_keys: bool, indent: int | None, leve
             text = number(item)
         else:
             text = _encode(item, sort_keys, indent, level + 1)
-        parts.append(f"{_string(key)}: {text}")
+        parts.append(head + text)
     pad, sep, end = _breaks(indent, level)
     return "{" + pad + sep.join(parts) + end + "}"
 

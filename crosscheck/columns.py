@@ -31,7 +31,7 @@ from crosscheck.study import ColumnSpec, Study
 from crosscheck.verdict import AGREE, Severity, Verdict
 from crosscheck.wald import with_joint_tests
 
-SETTLED_SCHEMA = 1
+SETTLED_SCHEMA = 2
 PRINTED_FIELDS = ("term", "quantity", "printed", "low", "high", "line")
 NOT_JUDGING = ("report", "audit", "simulate", "bridge", "designs")
 Again = Callable[[Task], EstimationResult]
@@ -82,8 +82,9 @@ def settle(
         Fits a task once more, in another process.
     """
     sources = source_events(plan.study, column, tasks, results)
-    key = _key(plan, column, tasks, sources)
-    lines = _lines(sources)
+    written = [dumps({k: v for k, v in e.items() if k != "cached"}) for e in sources]
+    key = _key(plan, column, tasks, written)
+    lines = "".join([_with_cached(text, e) for text, e in zip(written, sources, strict=True)])
     kept = cache.get_text(key)
     if kept is not None:
         first, _, text = kept.partition("\n")
@@ -105,8 +106,13 @@ def _lines(events: Sequence[Mapping[str, Any]]) -> str:
     return "".join([dumps(e) + "\n" for e in events])
 
 
-def _key(plan: Plan, column: ColumnSpec, tasks: Sequence[Task], sources: Sequence[Mapping[str, Any]]) -> str:
-    """Return the hash of all that decides the cells of a column."""
+def _with_cached(text: str, event: Mapping[str, Any]) -> str:
+    """Return a source's line: whether it came from the cache is said, and decides nothing."""
+    return f'{text[:-1]}, "cached": {dumps(event["cached"])}}}\n' if "cached" in event else text + "\n"
+
+
+def _key(plan: Plan, column: ColumnSpec, tasks: Sequence[Task], sources: Sequence[str]) -> str:
+    """Return the hash of all that decides the cells of a column; ``sources`` is what they said, as JSON."""
     study = plan.study
     return digest(
         {
@@ -120,7 +126,7 @@ def _key(plan: Plan, column: ColumnSpec, tasks: Sequence[Task], sources: Sequenc
             "keep": column.keep,
             "constant_of": column.constant_of,
             "legend": dict(column.legend),
-            "sources": [{k: v for k, v in e.items() if k != "cached"} for e in sources],
+            "sources": sources,
             "recorded": [t.recorded.to_json() if t.recorded is not None else None for t in tasks],
             "samples": [t.data_hash for t in tasks],
             "engines": {e: [info.version, info.transport] for e, info in plan.infos.items()},

@@ -27,11 +27,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 KFixef = Literal["none", "nonnested", "full"]
 GDf = Literal["min", "conventional"]
@@ -282,6 +281,13 @@ def inclusion_exclusion(dimensions: int) -> tuple[tuple[tuple[int, ...], float],
     )
 
 
+def _special() -> Any:
+    """Return scipy.special, which takes longer to import than a run with nothing new takes to compare."""
+    from scipy import special
+
+    return special
+
+
 def p_of(statistic: float, df: float) -> float:
     """Return the two-sided p-value of a t statistic; ``df`` of infinity means the normal."""
     if math.isnan(statistic) or math.isnan(df):
@@ -289,14 +295,14 @@ def p_of(statistic: float, df: float) -> float:
     if math.isinf(df):
         return math.erfc(abs(statistic) / math.sqrt(2))
     if abs(statistic) < 1:  # the incomplete beta function would be asked near 1, where its argument has rounded
-        return float(2 * special.stdtr(df, -abs(statistic)))
-    return float(special.betainc(df / 2, 0.5, df / (df + statistic * statistic)))
+        return float(2 * _special().stdtr(df, -abs(statistic)))
+    return float(_special().betainc(df / 2, 0.5, df / (df + statistic * statistic)))
 
 
 def critical(level: float, df: float) -> float:
     """Return the two-sided critical value at a confidence level."""
     tail = (1 - level) / 2
-    return -float(special.ndtri(tail) if math.isinf(df) else special.stdtrit(df, tail))
+    return -float(_special().ndtri(tail) if math.isinf(df) else _special().stdtrit(df, tail))
 
 
 def interval(estimate: float, std_error: float, df: float, level: float = 0.95) -> tuple[float, float]:

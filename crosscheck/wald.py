@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterable
 
 import numpy as np
-from scipy import special
 
 from crosscheck.results import EstimationResult, Extra
 
@@ -77,6 +76,8 @@ def joint_test(
     correlation = v / np.outer(scale, scale)
     if np.linalg.matrix_rank(correlation) < len(at):
         return None
+    from scipy import special  # a run without joint tests does without it
+
     w = float(z @ np.linalg.solve(correlation, z))
     q = len(at)
     if df is None:

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, sparse
 
 from crosscheck.errors import DataError
 
@@ -108,6 +107,8 @@ class Absorber:
 
     def _gram(self) -> NDArray[np.float64]:
         """Gram matrix of the other effects' dummies, the first effect swept out: shape (m, m)."""
+        from scipy import sparse  # imported with this module, scipy would slow down runs that fit nothing
+
         assert self.first is not None
         n, m = self.weights.size, int(self._offsets[-1])
         w = self.weights.astype(np.float64)
@@ -122,6 +123,8 @@ class Absorber:
         return np.asarray(gram, dtype=np.float64)
 
     def _solver(self) -> Any:
+        from scipy import linalg
+
         if self._factor is None:
             gram = self._gram()
             weight = np.concatenate([np.asarray(g.sums(self.weights), dtype=np.float64) for g in self.others])
@@ -145,6 +148,8 @@ class Absorber:
         left = columns - self.first.means(columns, self.weights)[self.first.codes]
         if not self.others:
             return left - self.first.means(left, self.weights)[self.first.codes]
+        from scipy import linalg
+
         factor = self._solver()
         # What is left of a column that the effects span is rounding: a step below the column's own is no step.
         centred = columns - (self.weights @ columns) / self.weights.sum()

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 from crosscheck.errors import DataError
 
@@ -75,6 +74,8 @@ class Absorber:
             ones = np.ones(self.first.codes.size) if weights is None else weights
             self._totals = self.first.sums(ones)
         if others:
+            from scipy import linalg  # imported with this module, scipy would slow down runs that fit nothing
+
             n = others[0].codes.size
             columns = sum(g.size for g in others)
             if n * columns > MAX_CELLS:

@@ -13,7 +13,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 from crosscheck import conventions
 from crosscheck.conventions import Counts, SmallSample, Ssc
@@ -181,6 +180,8 @@ def fit(panel: Panel) -> Fit:
     y, x = swept[:, 0], swept[:, 1:][:, kept]
     if not kept:
         raise DataError("no regressor varies beside the fixed effects", hint=f"dropped: {', '.join(dropped)}")
+    from scipy import linalg
+
     q, r = np.linalg.qr(x * root[:, None])
     coef = linalg.solve_triangular(r, q.T @ (y * root), check_finite=False)
     coef = coef + linalg.solve_triangular(r, q.T @ ((y - x @ coef) * root), check_finite=False)

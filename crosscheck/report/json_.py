@@ -16,8 +16,12 @@ SCHEMA = 1
 
 
 def report_json(report: RunReport) -> str:
-    """Write a report as JSON, ending with a newline."""
-    return dumps(report_data(report), indent=1) + "\n"
+    """Write a report as JSON, ending with a newline; a cell or finding takes a line of its own."""
+    data = report_data(report)
+    lists = {name: data.pop(name) for name in ("cells", "findings")}
+    head = dumps(data, indent=1).removesuffix("\n}")
+    tail = [f'"{name}": [' + ",".join([f"\n  {dumps(row)}" for row in rows]) + "\n ]" for name, rows in lists.items()]
+    return ",\n ".join([head, *tail]) + "\n}\n"
 
 
 def report_schema() -> str:
