@@ -385,7 +385,8 @@ def context_of(study: Study, column: ColumnSpec, reference: str, candidate: str)
 
 
 def _known(study: Study, cell: Cell, versions: Mapping[str, str], applied: set[int]) -> Cell:
-    if cell.verdict in AGREE or (cell.verdict in ("unsupported", "missing_reference") and cell.term == "*"):
+    # What an engine does not report is no difference that a row could excuse: it stays counted as not compared.
+    if cell.verdict in (*AGREE, "unsupported") or (cell.verdict == "missing_reference" and cell.term == "*"):
         return cell
     for number, row in enumerate(study.known):
         if row.matches(cell) and row.covers(versions.get(cell.candidate, "")):
