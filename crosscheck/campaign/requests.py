@@ -131,10 +131,15 @@ def _formula(terms: Sequence[str], effects: Sequence[str], iv: str = "", *, cons
     return "`y` ~ " + " | ".join(part for part in (left, " + ".join(effects), iv) if part)
 
 
-def _vcov(choice: _Choice) -> VcovSpec:
-    """Draw a covariance among all types, clusters among all columns that group."""
+VCOVS = ("iid", "HC1", "CRV1", "CRV1", "CRV1", "two", "HC2", "HC3", "CRV3", "NW", "DK")
+ITERATED_VCOVS = ("iid", "HC1", "CRV1", "CRV1", "two")
+"""Of Poisson and logit: those that two engines have."""
+
+
+def _vcov(choice: _Choice, kinds: Sequence[str] = VCOVS) -> VcovSpec:
+    """Draw a covariance among the given types, clusters among all columns that group."""
     groups = tuple(n for n in ("unit", "cluster", "sector", "region", "time", "country") if choice.has(n))
-    kind = choice.pick(("iid", "HC1", "CRV1", "CRV1", "CRV1", "two", "HC2", "HC3", "CRV3", "NW", "DK"))
+    kind = choice.pick(kinds)
     if kind == "two" and len(groups) > 1:
         first = choice.pick(groups)
         return VcovSpec(type="CRV1", cluster=(first, choice.pick(tuple(g for g in groups if g != first))))
@@ -225,7 +230,8 @@ def _i(choice: _Choice) -> FitRequest:
 def _glm(estimator: str) -> Callable[[_Choice], FitRequest]:
     def make(choice: _Choice) -> FitRequest:
         options = {"family": choice.pick(("logit", "logit", "probit"))} if estimator == "feglm" else {}
-        return _request(choice, _formula(_terms(choice), _fixed_effects(choice)), estimator=estimator, options=options)
+        formula, vcov = _formula(_terms(choice), _fixed_effects(choice)), _vcov(choice, ITERATED_VCOVS)
+        return _request(choice, formula, estimator=estimator, options=options, vcov=vcov)
 
     return make
 
