@@ -3,7 +3,7 @@
     python benchmarks/recovery.py [--panels 500] [--seed 1]
 
 The panels are those of the simulated siblings of the pilot zones study (crosscheck.simulate.studies), one for each seed
-from --seed on. For each sibling and estimator: bias with its Monte Carlo error, and coverage of 95% intervals with exact
+from --seed on. For each sibling and estimator, bias with its Monte Carlo error, coverage of 95% intervals with exact
 99% bounds. Leaves with 1 where a bias is beyond four Monte Carlo errors, but for the one coefficient of two-way fixed
 effects where effects differ, which is biased.
 """
