@@ -377,7 +377,7 @@ def campaign(
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["report", "study", "request", "result", "finding"]))
+@click.argument("name", type=click.Choice(["report", "upgrade", "study", "request", "result", "finding"]))
 def schema(name: str) -> int:
     """Print the JSON Schema of a file or message."""
     from crosscheck.schemas import schema_text

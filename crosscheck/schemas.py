@@ -19,15 +19,15 @@ SHORTHANDS: dict[tuple[str, str], dict[str, Any]] = {
 
 
 def schema_text(name: str) -> str:
-    """Return the JSON Schema (draft 2020-12) of ``report``, ``study``, ``request``, ``result`` or ``finding`` as text.
+    """Return the JSON Schema (draft 2020-12) of a file or message as text.
 
     Raises
     ------
     KeyError
         For any other name.
     """
-    if name == "report":
-        return resources.files("crosscheck.report").joinpath("schema.json").read_text("utf-8").rstrip("\n")
+    if name in ("report", "upgrade"):
+        return resources.files(f"crosscheck.{name}").joinpath("schema.json").read_text("utf-8").rstrip("\n")
     from pydantic import TypeAdapter
 
     from crosscheck.findings.model import Finding

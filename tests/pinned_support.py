@@ -114,3 +114,8 @@ from dataclasses import replace
 def spoil(result):
     return result.with_(coefs=(*result.coefs, replace(result.coefs[0], term="phantom")))
 """
+LOOSE = """
+from dataclasses import replace
+def spoil(result):
+    return result.with_(coefs=tuple(replace(c, std_error=c.std_error * (1 + 1e-7)) for c in result.coefs))
+"""

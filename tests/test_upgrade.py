@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import jsonschema
 import pytest
 
 from crosscheck.cli import main
 from crosscheck.errors import UsageError
+from crosscheck.schemas import schema_text
 from crosscheck.upgrade.command import version_id
 from tests import pinned_support as toys
 
@@ -38,8 +40,9 @@ def upgrade(monkeypatch, tmp_path, write_study, call):
         folder = write_study(candidates=("oracle",), references=(), published=published)
         out = tmp_path / "out"
         code, text, err = call("upgrade", "toy", "1.0", "2.0", folder, "--out", out, *more)
-        file = out / "upgrade.json"
-        return code, json.loads(file.read_text("utf-8")) if file.exists() else {}, text + err
+        found = json.loads((out / "upgrade.json").read_text("utf-8"))
+        jsonschema.validate(found, json.loads(schema_text("upgrade")))
+        return code, found, text + err
 
     yield run
     toys.forget()
@@ -60,6 +63,18 @@ def test_nothing_changed(upgrade, tmp_path):
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"upgrade.json", "upgrade.md", "upgrade.html", "tiny"}
     assert (tmp_path / "out" / "tiny" / "report.html").exists()
     assert found["old"]["environment"]["toyreg"] == "1.0"
+    assert {(p["witness"], p["quantity"], p["old"], p["new"]) for p in study["precision"]} == {
+        ("oracle", "estimate", 15.0, 15.0),
+        ("oracle", "std_error", 15.0, 15.0),
+    }
+
+
+def test_who_is_nearer_to_a_witness_is_shown_where_nothing_moves_beyond_the_tolerances(upgrade):
+    code, found, _ = upgrade(toys.LOOSE, toys.HONEST)
+    assert code == 0
+    (errors,) = [p for p in found["studies"][0]["precision"] if p["quantity"] == "std_error"]
+    assert errors["old"] == pytest.approx(7, abs=0.1)
+    assert errors["new"] == 15.0
 
 
 def test_an_estimate_that_moved_is_an_unexplained_number_and_the_closed_form_supports_the_old_side(upgrade):

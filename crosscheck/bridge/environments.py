@@ -233,7 +233,7 @@ def _uv() -> list[str]:
 def _run(command: Sequence[str], folder: Path, requirements: Sequence[str]) -> str:
     """Run one step of a build, away from the configuration of any project, and return what it wrote."""
     variables = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k != "VIRTUAL_ENV"}
-    hint = "look at the versions that the package index has for this Python, or install uv and try again"
+    hint = "name a version that the package index has for this Python and platform"
     try:
         done = subprocess.run(
             command,

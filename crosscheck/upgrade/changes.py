@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from crosscheck.report.findings import find
-from crosscheck.report.model import CellRow, EngineRow, Explanation, Finding, RunReport
+from crosscheck.report.model import PRINTED, CellRow, EngineRow, Explanation, Finding, RunReport
 from crosscheck.report.words import places_name
 from crosscheck.results import EstimationResult
-from crosscheck.upgrade.model import PRIMARY, SIDES, Change, Kind, Moved, Side, StudyChanges, Witness
+from crosscheck.upgrade.model import PRIMARY, SIDES, Change, Kind, Moved, Precision, Side, StudyChanges, Witness
 from crosscheck.verdict import AGREE, SEVERITIES, Severity
 
 Key = tuple[str, str, str, str]
@@ -53,6 +53,7 @@ def study_changes(report: RunReport, old: str, new: str) -> StudyChanges:
         digits_estimate=_fewest(agreeing, "estimate"),
         digits_std_error=_fewest(agreeing, "std_error"),
         witnesses=_witnesses(report, old, new),
+        precision=tuple(_precision(report, old, new)),
         changes=tuple(changes),
     )
 
@@ -69,6 +70,22 @@ def _witnesses(report: RunReport, old: str, new: str) -> tuple[EngineRow, ...]:
     named = dict.fromkeys(c.reference for c in report.cells if c.candidate in (old, new))
     found = (report.engine(name) for name in named if name not in (old, new, "truth"))
     return tuple(e for e in found if e is not None)
+
+
+def _precision(report: RunReport, old: str, new: str) -> Iterable[Precision]:
+    """Say which version is nearer to each witness in the numbers that nobody disputes."""
+    agreed: dict[tuple[str, str], dict[Key, dict[str, float]]] = {}
+    for c in report.cells:
+        digits = c.agreeing_digits
+        if c.candidate not in (old, new) or c.reference in (old, new, "truth", PRINTED) or digits is None:
+            continue
+        if c.verdict in AGREE and c.quantity in ("estimate", "std_error"):
+            agreed.setdefault((c.reference, c.quantity), {}).setdefault(_key(c), {})[c.candidate] = digits
+    for (witness, quantity), numbers in agreed.items():
+        both = [d for d in numbers.values() if len(d) == 2]
+        if both:
+            least = (min(d[side] for d in both) for side in (old, new))
+            yield Precision(witness=witness, quantity=quantity, numbers=len(both), old=next(least), new=next(least))
 
 
 def _number_changes(report: RunReport, cells: Sequence[CellRow], old: str, new: str) -> list[Change]:

@@ -82,6 +82,17 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """The fewest digits on which each version agrees with a witness, over the numbers that all three agree on."""
+
+    witness: str
+    quantity: str
+    numbers: int
+    old: float
+    new: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudyChanges:
     """One study at two versions.
 
@@ -100,6 +111,7 @@ class StudyChanges:
     digits_estimate: float | None
     digits_std_error: float | None
     witnesses: tuple[EngineRow, ...]
+    precision: tuple[Precision, ...]
     changes: tuple[Change, ...]
 
     @property
@@ -170,6 +182,7 @@ def _study(s: StudyChanges) -> dict[str, Any]:
         "exact": s.exact,
         "digits": {"estimate": s.digits_estimate, "std_error": s.digits_std_error},
         "witnesses": [_engine(e) for e in s.witnesses],
+        "precision": [plain(p) for p in s.precision],
         "changes": [_change(c) for c in s.changes],
     }
 
@@ -181,7 +194,7 @@ def _change(c: Change) -> dict[str, Any]:
         "title": c.title,
         "places": [{"table": table, "column": column} for table, column in c.places],
         "supports": [{"witness": source, "side": side, "numbers": count} for source, side, count in c.supports],
-        "explanations": [{**plain(e), "remedy": dict(e.remedy)} for e in c.explanations],
+        "explanations": [_explanation(e) for e in c.explanations],
         "numbers": [
             {
                 "table": m.cell.table,
@@ -198,4 +211,16 @@ def _change(c: Change) -> dict[str, Any]:
             }
             for m in c.moved
         ],
+    }
+
+
+def _explanation(e: Explanation) -> dict[str, Any]:
+    return {
+        "rule": e.rule,
+        "title": e.title,
+        "formula": e.formula,
+        "replay": e.replay,
+        "digits_after": e.digits_after,
+        "remedy": dict(e.remedy),
+        "references": list(e.references),
     }

@@ -206,6 +206,7 @@ def markdown(upgrade: Upgrade) -> str:
             after = "" if e.digits_after is None else f"; replayed, {digits_text(e.digits_after)} digits agree"
             lines += ["", f"Cause: {escape(e.title)}{after}."]
         lines += _numbers(change)
+    lines += _precision(upgrade)
     lines += ["", "## Versions", "", row(("package", "old", "new")), row(("---",) * 3)]
     lines.append(row((escape(upgrade.package), escape(upgrade.old.version), escape(upgrade.new.version))))
     lines += [row((escape(n), escape(a), escape(b))) for n, a, b in upgrade.companions]
@@ -213,6 +214,19 @@ def markdown(upgrade: Upgrade) -> str:
         named = (f"{e.id} {e.version} ({e.transport})".replace("  ", " ") for e in s.witnesses)
         lines += ["", f"Witnesses of {escape(s.study)}: {escape(listing(named, 99))}."]
     return visible("\n".join(lines)) + "\n"
+
+
+def _precision(upgrade: Upgrade) -> list[str]:
+    rows = [(s.study, p) for s in upgrade.studies for p in s.precision]
+    if not rows:
+        return []
+    heads = ("study", "witness", "of", "numbers", f"digits {upgrade.old.version}", f"digits {upgrade.new.version}")
+    lines = ["", "## Fewest digits on which each version agrees with a witness", ""]
+    lines += [row(map(escape, heads)), row("---" for _ in heads)]
+    for study, p in rows:
+        words_ = (escape(study), escape(p.witness), words.short_name(p.quantity), f"{p.numbers:,}")
+        lines.append(row((*words_, _digits(p.old), _digits(p.new))))
+    return lines
 
 
 def _numbers(change: Change) -> list[str]:
