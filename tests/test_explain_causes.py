@@ -732,3 +732,39 @@ def test_the_catalogue_of_the_document_is_that_of_the_files():
     text = (Path(__file__).parent.parent / "docs" / "explain.md").read_text("utf-8")
     shown = text.partition("<!-- catalogue -->\n")[2].partition("<!-- end of catalogue -->")[0]
     assert shown == catalogue(), "run python -m crosscheck.explain and paste its output into docs/explain.md"
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("ssc", [None, SscSpec(k_fixef="none", g_adj=False)])
+def test_weights_ignored_under_another_convention(swapped, ssc):
+    frame, request = FRAMES["unbalanced"], base(weights="w")
+    one = fit(request, frame, "r.fixest")
+    two = fit(request, frame, "statsmodels", weights=None, **({} if ssc is None else {"ssc": ssc}))
+    found = explained(*((two, one) if swapped else (one, two)), frame, request, "weights.ignored", quantity="estimate")
+    rules_ = "weights.ignored" if ssc is None else "weights.ignored+k.fixef+g.adj"
+    assert found["x", "std_error"][0].rule == rules_
+    assert found["x", "std_error"][0].digits_after >= 9
+
+
+def test_probability_weights_are_named():
+    frame, request = FRAMES["unbalanced"], base(vcov="iid", cluster=(), weights="w")
+    one, two = fit(request, frame, "r.fixest"), fit(request, frame, "stata", vcov=VcovSpec(type="HC1"))
+    found = explained(one, two, frame, request, "weights.type")
+    assert "probability weights" in found["x", "std_error"][0].title
+
+
+def test_overall_and_between_r2_of_stata_are_named():
+    frame, request = FRAMES["unbalanced"], base("y ~ x + z | id")
+    one = fit(request, frame, "r.fixest")
+    y, ids = frame["y"].as_float(), frame["id"].values
+    xb = one.coef("x").estimate * frame["x"].as_float() + one.coef("z").estimate * frame["z"].as_float()
+    means = [np.array([v[ids == i].mean() for i in np.unique(ids)]) for v in (y, xb)]
+    for value, word in (
+        (np.corrcoef(y, xb)[0, 1] ** 2, "overall R2"),
+        (np.corrcoef(*means)[0, 1] ** 2, "between R2 of id"),
+    ):
+        two = one.with_(engine="stata", stats=replace(one.stats, r2=float(value)))
+        first = explain_column(one, two, frame, request)["", "r2"][0]
+        assert first.rule == "r2.flavour"
+        assert word in first.title
+        assert first.digits_after >= 9

@@ -23,6 +23,7 @@ MEETS = 1e-8
 SAME = 1e-11
 NEAR = 0.1
 SE_DIGITS = 6.0
+STAT_DIGITS = 8.0
 
 
 def explain_convergence(
@@ -72,6 +73,11 @@ def explain_convergence(
                 continue
             text = f"tolerance {tolerance:g}: {was:.12g}; tight: {a:.12g} and {b:.12g}"
             found[row.term, quantity] = (write((departure,), formula=text, replay=b, reference=a),)
+    for quantity in ("r2", "adj_r2", "r2_within"):
+        a, b, was = (getattr(r.stats, quantity) for r in (ours, theirs, reference))
+        if a is not None and b is not None and was is not None and close(a, b, STAT_DIGITS):
+            text = f"tolerance {tolerance:g}: {was:.12g}; tight: {a:.12g} and {b:.12g}"
+            found["", quantity] = (write((departure,), formula=text, replay=b, reference=a),)
     return found
 
 

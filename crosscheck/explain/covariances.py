@@ -7,7 +7,7 @@ so that the same question always gets the same answer.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -90,6 +90,9 @@ def _variants(made: Replayer) -> Iterator[Variant]:
         parts = _parts(made, vcov)
         if parts is not None:
             difference = Difference(rule="vcov.type", did=name_of(vcov), asked=name_of(wanted), vcov=vcov)
+            if made.request.weights is not None and (vcov.canonical, wanted.canonical) == ("HC1", "iid"):
+                did = "probability weights, whose standard errors are HC1"
+                difference = replace(difference, rule="weights.type", did=did, asked="analytic weights")
             yield Variant(name=name_of(vcov), parts=parts, difference=difference)
     yield from _other_leverages(made, wanted)
 

@@ -60,7 +60,27 @@ def flavours(made: Replayer) -> tuple[Flavour, ...]:
             Flavour(text=text, formula=f"{formula} = 1 - {top:.6g} / {bottom:.6g}", value=1 - top / bottom * scale)
         )
         flat += _adjusted(made, text, top, bottom, n, k, absorbed)
-    return tuple(flat)
+    return (*flat, *_correlations(made))
+
+
+def _correlations(made: Replayer) -> list[Flavour]:
+    """Return the overall and between R2 that Stata's xtreg, fe reports: squared correlations of y and X b."""
+    model = made.model
+    if not model.effects or model.endogenous.shape[1] or model.weights is not None:
+        return []
+    fitted = model.x[:, list(model.fit.kept)] @ np.asarray(model.fit.coef, dtype=np.float64)
+    found = [("overall R2", "corr(y, X b)^2", model.y, fitted)]
+    name, codes = next(iter(model.effects.items()))
+    counts = np.bincount(codes)
+    means = [np.bincount(codes, weights=v) / np.maximum(counts, 1) for v in (model.y, fitted)]
+    if counts.size > 2:
+        found.append((f"between R2 of {'^'.join(name)}", "corr of the means of y and X b, squared", *means))
+    out = []
+    for text, formula, a, b in found:
+        if np.ptp(a) > 0 and np.ptp(b) > 0:
+            value = float(np.corrcoef(a, b)[0, 1] ** 2)
+            out.append(Flavour(text=text, formula=f"{formula} = {value:.6g}", value=value))
+    return out
 
 
 def _adjusted(made: Replayer, text: str, top: float, bottom: float, n: float, k: int, absorbed: bool) -> list[Flavour]:

@@ -6,7 +6,7 @@ standard error under some convention of the catalogue; otherwise nothing is said
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -21,7 +21,7 @@ from crosscheck.explain.replay import Replayer, close, replayer
 from crosscheck.explain.rules import era_words
 from crosscheck.explain.se import Match, factor_text, finite, matches_of, own_departures
 from crosscheck.explain.subsamples import Subsample, subsamples
-from crosscheck.results import COEF_QUANTITIES, STAT_QUANTITIES, EstimationResult
+from crosscheck.results import STAT_QUANTITIES, EstimationResult
 from crosscheck.spec import WeightsSpec
 
 if TYPE_CHECKING:
@@ -37,11 +37,7 @@ def explain_sample(reference: EstimationResult, candidate: EstimationResult, mad
     found = _samples(reference, candidate, made)
     if found:
         return found
-    for side, other, swapped in ((candidate, reference, False), (reference, candidate, True)):
-        found = _weights(side, other, made.request, frame, swapped)
-        if found:
-            return found
-    return {}
+    return _weights(reference, candidate, made.request, frame)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -157,14 +153,20 @@ def _explained_sample(ours: Placed, theirs: Placed) -> Found:
             ["singletons=dropped" if one.rows.rule == "sample.singletons" else "singletons=kept"],
         )
     ]
-    note = "; ".join(words)
+    return _written(ours, listed, text, "; ".join(words), tuple(dropped))
+
+
+def _written(
+    ours: Placed, listed: Sequence[Departure], text: str, note: str = "", dropped: tuple[Dropped, ...] = ()
+) -> Found:
+    """Write the explanation of every quantity that the replay of the reference's side meets."""
     found: dict[tuple[str, str], tuple[Explanation, ...]] = {}
     for (term, quantity), value in _replays(ours).items():
         wanted = getattr(ours.result.coef(term) if term else ours.result.stats, quantity)
         if value is None or wanted is None or not close(wanted, value, 7.0):
             continue
         made = write(tuple(listed), formula=text, replay=value, reference=wanted, note=note)
-        found[term, quantity] = (replace(made, dropped=tuple(dropped)) if quantity == "nobs" else made,)
+        found[term, quantity] = (replace(made, dropped=dropped) if quantity == "nobs" else made,)
     return found
 
 
@@ -200,47 +202,58 @@ def _replays(side: Placed) -> dict[tuple[str, str], float | None]:
     return out
 
 
-def _weights(
-    side: EstimationResult, other: EstimationResult, request: FitRequest, frame: Frame, swapped: bool
-) -> Found:
+def _weights(reference: EstimationResult, candidate: EstimationResult, request: FitRequest, frame: Frame) -> Found:
+    """Explain two fits by weights that one side ignores, or takes as the other kind."""
     if request.weights is None:
         return {}
     column, kind = request.weights.column, request.weights.type
     opposite: Literal["analytic", "frequency"] = "frequency" if kind == "analytic" else "analytic"
-    tries = [
-        (
-            None,
-            Departure(
-                rule="weights.ignored",
-                side=side.engine,
-                opposite=other.engine,
-                did="no weights",
-                asked=kind,
-                words={"column": column},
-            ),
-        ),
-        (
-            WeightsSpec(column=column, type=opposite),
-            Departure(
-                rule="weights.type",
-                side=side.engine,
-                opposite=other.engine,
-                did=f"{opposite} weights",
-                asked=f"{kind} weights",
-                words={"word": "aweights" if kind == "analytic" else "fweights"},
-                back={"word": "aweights" if opposite == "analytic" else "fweights"},
-            ),
-        ),
+    ways = [
+        (request, None),
+        (request.model_copy(update={"weights": None}), "weights.ignored"),
+        (request.model_copy(update={"weights": WeightsSpec(column=column, type=opposite)}), "weights.type"),
     ]
-    whole = _fit(request, frame)
-    if whole is None or not _meets(other, whole):
+    placed = []
+    for result, other in ((reference, candidate), (candidate, reference)):
+        for asked, rule in ways:
+            made = replayer(asked, frame)
+            one = None if made is None else next(_placed(result, [_all(made)], made, {}), None)
+            if one is not None:
+                placed.append((one, _read(rule, kind, opposite, column, result.engine, other.engine)))
+                break
+    if len(placed) < 2 or placed[0][1] == placed[1][1]:
         return {}
-    for weights, departure in tries:
-        again = _fit(request.model_copy(update={"weights": weights}), frame)
-        if again is not None and _meets(side, again):
-            text = f"weights: {departure.did}, not {departure.asked}"
-            return _explained(departure, text, side if swapped else other, whole if not swapped else again)
-    return {}
+    (ours, mine), (theirs, their) = placed
+    listed = [*filter(None, (their, mine))]
+    listed += own_departures(theirs.match, theirs.made, candidate.engine, reference.engine)
+    listed += own_departures(ours.match, ours.made, reference.engine, candidate.engine)
+    text = "; ".join(
+        f"{p.result.engine}: {d.did if d is not None else f'{kind} weights'}"
+        + (f", {factor_text(p.match)}" if p.match.rank else "")
+        for p, d in placed
+    )
+    return _written(ours, listed, text)
+
+
+def _all(made: Replayer) -> Subsample:
+    n = made.model.y.size
+    return Subsample(rule="", keep=np.ones(n, dtype=bool), reasons=np.full(n, ""), text="")
+
+
+def _read(rule: str | None, kind: str, opposite: str, column: str, side: str, other: str) -> Departure | None:
+    if rule is None:
+        return None
+    word = {"analytic": "aweights", "frequency": "fweights"}
+    ignored = rule == "weights.ignored"
+    return Departure(
+        rule=rule,
+        side=side,
+        opposite=other,
+        did="no weights" if ignored else f"{opposite} weights",
+        asked=f"{kind} weights",
+        words={"column": column} if ignored else {"word": word[kind]},
+        back={} if ignored else {"word": word[opposite]},
+    )
 
 
 def _fit(request: FitRequest, frame: Frame) -> EstimationResult | None:
@@ -248,36 +261,3 @@ def _fit(request: FitRequest, frame: Frame) -> EstimationResult | None:
         return ORACLE.fit(request, frame)
     except (CrosscheckError, np.linalg.LinAlgError):
         return None
-
-
-def _meets(side: EstimationResult, replay: EstimationResult) -> bool:
-    """Say whether every estimate and standard error of a side is met."""
-    if {r.term for r in side.coefs} != {r.term for r in replay.coefs}:
-        return False
-    for row in side.coefs:
-        own = replay.coef(row.term)
-        assert own is not None
-        if None in (row.estimate, row.std_error, own.estimate, own.std_error):
-            return False
-        if not close(own.std_error, row.std_error):  # type: ignore[arg-type]
-            return False
-        scale = abs(own.estimate) + own.std_error  # type: ignore[arg-type, operator]
-        if not abs(row.estimate - own.estimate) <= ESTIMATES_MEET * scale:  # type: ignore[operator]
-            return False
-    return True
-
-
-def _explained(departure: Departure, text: str, reference: EstimationResult, replay: EstimationResult) -> Found:
-    """Explain every quantity of the column by the replay of the reference's weights."""
-    found: dict[tuple[str, str], tuple[Explanation, ...]] = {}
-    for row in reference.coefs:
-        own = replay.coef(row.term)
-        for quantity in COEF_QUANTITIES:
-            value, wanted = getattr(own, quantity, None), getattr(row, quantity)
-            if value is not None and wanted is not None and close(wanted, value, 7.0):
-                found[row.term, quantity] = (write((departure,), formula=text, replay=value, reference=wanted),)
-    for quantity in STAT_QUANTITIES:
-        value, wanted = getattr(replay.stats, quantity), getattr(reference.stats, quantity)
-        if value is not None and wanted is not None and close(wanted, value):
-            found["", quantity] = (write((departure,), formula=text, replay=value, reference=wanted),)
-    return found
