@@ -74,7 +74,8 @@ def _correlations(made: Replayer) -> list[Flavour]:
     counts = np.bincount(codes)
     means = [np.bincount(codes, weights=v) / np.maximum(counts, 1) for v in (model.y, fitted)]
     if counts.size > 2:
-        found.append((f"between R2 of {'^'.join(name)}", "corr of the means of y and X b, squared", *means))
+        between = f"between R2 of {'^'.join(name)}"
+        found.append((between, "corr of the means of y and X b, squared", means[0], means[1]))
     out = []
     for text, formula, a, b in found:
         if np.ptp(a) > 0 and np.ptp(b) > 0:

@@ -119,9 +119,16 @@ def _without_sigma(q: Question) -> tuple[float, ...]:
     return (math.sqrt(float(q.made.model.fit.ssr) / (n - k)),) if n > k else ()
 
 
+def _corrected_twice(q: Question) -> tuple[float, ...]:
+    if q.request.options.get("family") != "gaussian" or not q.request.ssc.k_adj:
+        return ()
+    return (math.sqrt((q.counts.n - q.k) / (q.counts.n - 1)),)
+
+
 def _without_hc1(q: Question) -> tuple[float, ...]:
     n = q.counts.n
-    return (math.sqrt(n / (n - q.k)),) if q.request.ssc.k_adj and n > q.k else ()
+    wanted = q.request.vcov.canonical == "HC1" and q.request.ssc.k_adj and n > q.k
+    return (math.sqrt(n / (n - q.k)),) if wanted else ()
 
 
 def _halved(q: Question) -> tuple[float, ...]:
@@ -133,6 +140,7 @@ REPLAYS: Mapping[str, Callable[[Question], tuple[float, ...]]] = {
     "wrong_effect_nested": _wrong_effect_nested,
     "crv3_factor": _crv3_factor,
     "without_sigma": _without_sigma,
+    "corrected_twice": _corrected_twice,
     "without_hc1": _without_hc1,
     "halved": _halved,
 }
