@@ -201,8 +201,11 @@ def _group_times(panel: Panel, frame: Frame, request: FitRequest) -> Known | str
         return "shares are weighted"
     if panel.truth.end != math.inf and options.get("control_group") != "notyettreated":
         return "the comparison is the last cohort"
+    sizes = panel.sizes()
+    if any(not sizes.get(e.group) for e in panel.truth.identified()):
+        return "none of a cohort's units is left in the balanced panel"
     try:
-        averages = {} if kind == "none" else panel.truth.aggregate(kind, panel.sizes())
+        averages = {} if kind == "none" else panel.truth.aggregate(kind, sizes)
     except CrosscheckError as error:
         return str(error).partition("\n")[0]
     cells = {f"ATT({e.group},{e.time})": e.value for e in panel.truth.identified()}

@@ -33,6 +33,7 @@ ITERATED_RTOL, ITERATED_SE_RTOL = 1e-5, 1e-4
 ROUNDINGS = 1e3 * np.finfo(float).eps
 COLLINEAR, EXACT, FAR = 1e3, 1e13, 1e7
 PERFECT = 1e-7
+LEVERAGE = 1e-5
 NO_VARIANCE = 1e-6
 """A standard error below this share of the residuals' own is a sum that cancels: its digits are noise."""
 
@@ -161,9 +162,13 @@ def _of_matrix(
     kept = left > 0
     near = np.max(mid[kept] / left[kept], initial=1.0)
     far = np.max(raw[kept] / mid[kept], initial=1.0)
-    if doubtful or near > COLLINEAR:
+    if doubtful or near > COLLINEAR or (not full_rank and far > COLLINEAR):
         return Precision(reason="a regressor is nearly collinear: whether it is dropped is a matter of thresholds")
     basis = _basis(swept[:, kept])
+    if request.vcov.type in ("HC2", "HC3"):
+        leverage = (q**2).sum(axis=1) + (basis**2).sum(axis=1)
+        if float(leverage.max()) > 1 - LEVERAGE:
+            return Precision(reason="an observation has a leverage of nearly one: what is left of it is rounding")
     if y.size <= q.shape[1] + basis.shape[1]:
         return Precision(reason="the model has as many parameters as observations")
     resid = ys - basis @ (basis.T @ ys)
@@ -210,6 +215,13 @@ def _of_outcome(request: FitRequest, frame: Frame) -> Precision:
     largest, spread = float(np.abs(y).max()), float(np.std(y))
     if spread == 0 or largest > FAR * spread:
         return Precision(reason="the outcome does not vary enough for digits to be compared")
+    for covariate in request.options.get("covariates") or ():
+        x = frame[str(covariate)].as_float()
+        x = x[np.isfinite(x)]
+        if x.size == 0 or float(np.abs(x).max()) > COLLINEAR * float(np.std(x)):
+            return Precision(
+                reason="a covariate hardly varies beside its mean: normal equations lose the square of that"
+            )
     slack = STOL * spread + ROUNDINGS * largest * y.size
     perfect = request.estimator == "sunab" and _only_effects(request, frame)
     return Precision(

@@ -79,6 +79,12 @@ def aggregate(
             Parameter(term=f"ATT({number(g)},{number(t)})", value=float(a), influence=effects.influence[:, i])
             for i, (g, t, a) in enumerate(zip(effects.group, effects.time, effects.att, strict=True))
         )
+    lost = [number(g) for g in np.unique(effects.group[~np.isfinite(effects.att.astype(np.float64))])]
+    if lost:
+        raise DataError(
+            f"the effects of cohort {', '.join(lost)} do not exist: none of its units is left in the sample",
+            hint="set allow_unbalanced = true, or leave the cohort out",
+        )
     rank = _ranks(effects, sample)
     elapsed = rank(effects.time) - rank(effects.group)
     post = (effects.time >= effects.group) & (elapsed <= window.high)
