@@ -98,7 +98,13 @@ class ExactTruth:
         return made if isinstance(made, str) else ""
 
     def known(self, case: Case) -> Known | str:
-        """Return the question about the panel without its errors, and the answer."""
+        """Return the question about the panel without its errors, and the answer; or why there is none."""
+        try:
+            return self._known(case)
+        except CrosscheckError as error:
+            return str(error).partition("\n")[0]
+
+    def _known(self, case: Case) -> Known | str:
         if case.panel is None:
             return "the data were not simulated"
         panel, frame = case.panel, case.frame
@@ -228,7 +234,13 @@ class NormalTruth:
         return made if isinstance(made, str) else ""
 
     def known(self, case: Case) -> tuple[Question, Floats, tuple[str, ...], Floats] | str:
-        """Return the question, the true covariance of the estimates, their terms and their effects."""
+        """Return the question, the true covariance of the estimates, their terms and their effects; or why not."""
+        try:
+            return self._known(case)
+        except CrosscheckError as error:
+            return str(error).partition("\n")[0]
+
+    def _known(self, case: Case) -> tuple[Question, Floats, tuple[str, ...], Floats] | str:
         panel = case.panel
         if panel is None or not case.whole:
             return "the data are not a simulated panel as it was made"

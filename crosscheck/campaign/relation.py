@@ -112,6 +112,10 @@ class Relation:
 _TWINS: WeakKeyDictionary[Case, dict[str, Twin | str]] = WeakKeyDictionary()
 
 
+UNDECIDED = ("propensity", "overlap")
+"""Errors that a threshold decides: at which step a logit that diverges is given up."""
+
+
 def answers(
     first: EstimationResult, second: EstimationResult, twin: Twin, precision: Precision
 ) -> tuple[int, list[Difference], str]:
@@ -127,6 +131,8 @@ def answers(
     if words == ("error", "error"):
         return 0, [], f"{first.engine} refuses both: {first.reason}"[:200]
     bad = first if first.status == "error" else second
+    if any(word in bad.reason for word in UNDECIDED):
+        return 0, [], f"{bad.engine}: {bad.reason}"[:200]
     return (
         1,
         [
