@@ -1,7 +1,7 @@
 """What must an engine offer so that crosscheck can ask it?
 
 An engine module declares what it can do without importing its library; only :meth:`Engine.fit` does, and it runs in a
-worker process. ``docs/adding_an_engine.md`` walks through one.
+worker process. ``CONTRIBUTING.md`` shows how to add one.
 """
 
 from __future__ import annotations
