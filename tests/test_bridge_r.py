@@ -92,7 +92,7 @@ def test_a_death_in_r_is_a_result(r, name, reason):
     assert ask(r, "none").status == "ok"
 
 
-@pytest.mark.parametrize("name", ["loop", "swallowing_loop"])
+@pytest.mark.parametrize("name", ["loop", "swallowing_loop", "code_in_c"])
 def test_an_infinite_loop_is_killed_at_the_deadline(r, name):
     r.start()
     began = time.monotonic()

@@ -26,6 +26,7 @@ cc_fault <- function(request, frame) {
     },
     loop = repeat NULL,
     swallowing_loop = repeat try(Sys.sleep(0.01), silent = TRUE),
+    code_in_c = svd(matrix(stats::rnorm(4e6), 2000L)), # nothing interrupts it
     recursion = (function(f) f(f))(function(f) f(f)),
     recursion_untrapped = {
       f <- function(n) tryCatch(f(n + 1), foo = identity) + 1
