@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crosscheck import engines
+from crosscheck.canon import digest
 from crosscheck.compare import RTOL_STD_ERROR, Cell
 from crosscheck.errors import CrosscheckError
 from crosscheck.findings.issue import issue_text
@@ -98,9 +99,19 @@ def _repeated(frame: Frame, unit: str, time: str) -> bool:
 
 
 def slug(study: str, cell: Cell) -> str:
-    """Return the folder's name: study, table, column, engines and quantity."""
-    parts = (study, cell.table, cell.column, cell.candidate, cell.reference, cell.quantity)
+    """Return the folder's name: engines and quantity, and a hash of the place, which is nobody else's business."""
+    place = digest([study, cell.table, cell.column, cell.term])[:6]
+    parts = (cell.candidate, cell.reference, cell.quantity, place)
     return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")[:MAX_ID].rstrip("-")
+
+
+def _steps(shrunk: Shrunk) -> tuple[str, ...]:
+    """Say by which passes the panel became smaller, without the names that it had."""
+    return tuple(
+        f"{s.by}: {s.rows_before} to {s.rows_after} rows, {s.columns_after} columns, {s.calls} panels tried"
+        for s in shrunk.steps
+        if s.by != "cells"
+    )
 
 
 def write_own(
@@ -138,7 +149,7 @@ def write_own(
         study=StudyUse(shows=True),
         value=_values(cell, names, bool(r), judge),
         arbiter=_arbiter(cell, judge),
-        steps=tuple(f"{s.by}: {s.what} ({s.rows_before} to {s.rows_after} rows)" for s in shrunk.steps),
+        steps=_steps(shrunk),
     )
     panel = panel_csv(seen.frame)
     shown, language = (r, "r") if r and not python else (python, "python")

@@ -45,6 +45,7 @@ def test_a_factor_is_shrunk_relabelled_and_written(write_study, fake_engines, co
     everything = "".join(p.read_text("utf-8") for p in folder.iterdir())
     assert "Secret" not in everything
     assert "2001" not in everything
+    assert "year" not in everything
     shown = load_study(folder)
     assert set(shown.frame().names) <= {"y", "x1", "x2", "unit", "time"}
     finding = read_finding(folder)
@@ -72,6 +73,15 @@ def test_an_engine_that_fails_is_shrunk_to_the_least_that_fails(write_study, fak
     assert code == 1
     assert facts["verdict"] == "error"
     assert facts["rows"][1] == 1
+
+
+def test_the_default_folder_says_nothing_of_the_study(write_study, fake_engines, command, tmp_path):
+    study = write_study(candidates=("oracle",), references=("fake.sign",))
+    assert command(study)[0] == 1
+    (folder,) = (tmp_path / "findings").iterdir()
+    assert folder.name.startswith("oracle-fake-sign-estimate-")
+    assert read_finding(folder).finding == folder.name
+    assert load_study(folder).id == folder.name
 
 
 def test_nothing_differs_and_nothing_compared(write_study, fake_engines, command):
