@@ -25,12 +25,14 @@ if (have("sandwich")) {
   }
   put("hc0", coef(dummies), sandwich::vcovHC(dummies, type = "HC0"))
   put("hc1", coef(dummies), sandwich::vcovHC(dummies, type = "HC1"))
+  for (type in c("HC4", "HC4m", "HC5")) put(tolower(type), coef(dummies), sandwich::vcovHC(dummies, type = type))
 }
 if (have("clubSandwich")) {
   for (type in c("CR0", "CR1", "CR1S")) {
     V <- as.matrix(clubSandwich::vcovCR(dummies, cluster = d$id, type = type))
     put(paste0("clubsandwich.", tolower(type)), coef(dummies), V)
   }
+  put("clubsandwich.cr2", coef(dummies), as.matrix(clubSandwich::vcovCR(dummies, cluster = d$id, type = "CR2")))
   put("clubsandwich.cr3", coef(pooled), as.matrix(clubSandwich::vcovCR(pooled, cluster = d$id, type = "CR3")))
 }
 if (have("plm")) {
@@ -38,6 +40,7 @@ if (have("plm")) {
   for (type in c("HC0", "HC1", "sss")) {
     put(paste0("plm.", tolower(type)), coef(m), plm::vcovHC(m, method = "arellano", type = type, cluster = "group"))
   }
+  put("plm.scc", coef(m), plm::vcovSCC(m))
 }
 close(out)
 writeLines("", file.path(folder, "done"))

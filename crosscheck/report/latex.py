@@ -124,9 +124,9 @@ def _causes(report: RunReport) -> list[str]:
     lines = []
     for number, f in enumerate(_named(report), 1):
         e = f.example.explanations[0]
-        digits = "" if e.digits_after is None else f" Replayed, {digits_text(e.digits_after)} digits agree."
+        digits = "" if e.digits_after is None else f"Replayed, {digits_text(e.digits_after)} digits agree."
         places = escape(places_name(f.places, report.tables, 4))
-        lines.append(rf"\par ({number}) {escape(e.title)} ({places}).{escape(digits)}")
+        lines.append(rf"\par ({number}) {escape(e.title)} ({places}). {escape(digits)}".rstrip())
     return lines
 
 
