@@ -74,7 +74,7 @@ table2,1,D,estimate,0.123
 table2,1,D,std_error,0.045
 table2,1,D,stars,***
 table2,1,,r2,0.812
-table2,1,,adj_r2,0.783
+table2,1,,adj_r2,0.780
 table2,1,,nobs,200
 """
 

@@ -182,8 +182,11 @@ def build(tokens: Mapping[str, Token], mark: Fingerprint, facts: Facts, claims: 
                     where="claims.toml",
                     hint=nearest(token, tokens),
                 )
+    declared = {c.table for c in facts.column}
     for star in tokens.values():
-        if star.quantity == "stars" and facts.legend is not None and facts.legend.count(star.printed) is None:
+        if star.quantity != "stars" or facts.legend is None or (declared and star.table not in declared):
+            continue
+        if facts.legend.count(star.printed) is None:
             raise PublishedError(
                 f"{star.place} is {star.printed!r}, which the legend does not explain",
                 where="audit.toml: legend",

@@ -140,7 +140,9 @@ def turned_signs(paper: Paper) -> tuple[Check, ...]:
     positives; the text may have good reasons.
     """
     out: list[Check] = []
-    treatment = paper.facts.treatment
+    treatment, legend = paper.facts.treatment, paper.legend
+    if treatment is None or legend is None:
+        return ()
     for small in paper.columns:
         for large in paper.columns:
             if not paper.nested(small, large) or set(small.facts.terms) != set(large.facts.terms):
@@ -149,13 +151,14 @@ def turned_signs(paper: Paper) -> tuple[Check, ...]:
             for term in small.facts.terms:
                 a, b = small.get(term, "estimate"), large.get(term, "estimate")
                 one, two = printed_stars(paper, small, term), printed_stars(paper, large, term)
-                if a is None or b is None or one is None or two is None or (treatment and term == treatment.term):
+                if a is None or b is None or one is None or two is None or term == treatment.term:
                     continue
                 flips = a.printed.startswith("-") != b.printed.startswith("-")
                 if flips or bool(one) != bool(two):
                     turned.append(term)
                     tokens += [a.id, b.id]
-                    shown.append(f"{term} {a.printed}{'*' * one} -> {b.printed}{'*' * two}")
+                    left, right = (legend.mark(k) if k else "" for k in (one, two))
+                    shown.append(f"{term} {a.printed}{left} -> {b.printed}{right}")
             out.append(
                 Check(
                     id=f"19:{small.key}<{large.key}:signs", family=19, kind="heuristic", tokens=tuple(tokens),

@@ -12,13 +12,14 @@ from crosscheck.audit.joint.solver import HUGE, solve
 from crosscheck.audit.joint.system import Floats, System, contract
 from crosscheck.audit.tokens import Token
 
-STEPS = 40
+STEPS = 60
+FAR = 1e4
 Build = Callable[[frozenset[str]], System]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repair:
-    """One token which, alone changed, makes the block possible, and between which printed values."""
+    """One token which, alone changed, makes the block possible, and between which printed values (``more``: any)."""
 
     token: str
     printed: str
@@ -68,7 +69,9 @@ def single_repairs(
             continue
         low, high = reach(system, answer.point, system.token_of[token])
         places = tokens[token].decimals
-        out.append(Repair(token=token, printed=printed, low=f"{low:.{places}f}", high=f"{high:.{places}f}"))
+        open_ended = high > FAR * max(1.0, abs(tokens[token].value))
+        shown = "more" if open_ended else f"{high:.{places}f}"
+        out.append(Repair(token=token, printed=printed, low=f"{low:.{places}f}", high=shown))
     return tuple(out)
 
 

@@ -106,5 +106,6 @@ def _words(paper: Paper, repairs: tuple[Repair, ...]) -> str:
         token = paper.tokens.get(repair.token)
         place = token.place if token is not None else repair.token
         span = repair.low if repair.low == repair.high or not repair.high else f"{repair.low} to {repair.high}"
+        span = span.replace(" to more", " or more")
         parts.append(f"{place} {repair.printed} -> {span}")
     return "changing one of them would: " + "; ".join(parts) + "."

@@ -21,6 +21,8 @@ from crosscheck.audit.joint.system import Floats, System
 EPS = 2.0**-52
 SAFETY = 16.0
 TIGHT = 1e-8
+SETTLED = 1e-7
+FREE = 1e4
 
 
 @dataclass(slots=True)
@@ -151,6 +153,8 @@ def find_point(
             if target is None:
                 return x
             value = target[1] * v[target[0]]
+            if best is not None and best_value - value <= SETTLED * abs(best_value) and value <= best_value:
+                return x
             if value < best_value:
                 best, best_value = x.copy(), value
             else:
@@ -191,7 +195,7 @@ def _linear_step(
         if not np.any(grad):
             continue
         share = 1.0 if k in printed or span <= abs(v[k]) else 0.0
-        share = share if span >= TIGHT * abs(v[k]) else 0.0
+        share = share if span >= TIGHT * abs(v[k]) and span <= max(FREE, abs(v[k])) else 0.0
         if np.isfinite(high[k]):
             rows.append(np.append(grad, share))
             rhs.append((high[k] - v[k]) / size)
