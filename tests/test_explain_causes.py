@@ -10,7 +10,7 @@ import pytest
 import crosscheck
 from crosscheck.engines.designs import ENGINE as DESIGNS
 from crosscheck.engines.oracle import ENGINE
-from crosscheck.explain import explain_column, known, stale_rows
+from crosscheck.explain import explain_column, known, rules, stale_rows
 from crosscheck.explain.convergence import explain_convergence
 from crosscheck.explain.hac import KERNELS, autocovariances
 from crosscheck.explain.leverage import bias_reduced, hetero_variants
@@ -547,6 +547,7 @@ def test_simultaneous_bands_and_bootstrapped_errors_are_named_where_a_side_says_
     said = boot.with_(conventions=Conventions(notes=("multiplier bootstrap, B = 1000",)))
     found = explain_column(one, said, frame, request)
     assert found["overall", "std_error"][0].verdict == "stochastic"
+    assert found["overall", "std_error"][0].rule == "did.bootstrap"
     far = spoil(said, lambda r: replace(r, std_error=r.std_error * 1.5) if r.std_error else r)
     assert explain_column(one, far.with_(conventions=said.conventions), frame, request) == {}
 
@@ -724,6 +725,41 @@ def test_text_columns_of_a_data_frame_are_categories():
     assert frame["g"].missing.tolist() == [False, True, False]
     assert frame["f"].levels == ("v", "u")
     assert categories("f", [1, 0, 1], ("v", "u")).levels == frame["f"].levels
+
+
+def test_joint_tests_against_another_distribution():
+    from crosscheck.explain.joint import explain_joint
+    from crosscheck.wald import with_joint_tests
+
+    frame, request = FRAMES["balanced"], base()
+    term = "wald:x+z"
+    one = fit(request, frame, "r.fixest")
+    two = fit(request, frame, "linearmodels", ssc=SscSpec(t_df="conventional"))
+    a, b = (with_joint_tests(r, (term,)) for r in (one, two))
+    values = {e.quantity: e.value for e in a.extras if e.term == term}
+    assert values
+    (first,) = explain_joint(a, b, term, "p_value")
+    assert first.rule == "df.joint"
+    assert first.replay == pytest.approx(values["p_value"], rel=1e-9)
+    assert "linearmodels tests against F(2, " in first.title
+    wrong = spoil(two, lambda c: replace(c, estimate=c.estimate * 1.01)).with_(engine="b")
+    assert explain_joint(a, with_joint_tests(wrong, (term,)), term, "p_value") == ()
+    assert explain_joint(a, a.with_(engine="b"), term, "p_value") == ()
+
+
+def test_every_rule_has_an_exam():
+    texts = "".join(p.read_text("utf-8") for p in Path(__file__).parent.glob("test_*.py") if p.name != "test_layers.py")
+    assert [r for r in rules() if f'"{r}' not in texts and f"+{r}" not in texts] == []
+
+
+def test_another_option_of_a_design_is_named():
+    frame = holes(FRAMES["unbalanced"])
+    asked_ = {"variables": ["x", "q"]}
+    one, request = describe(frame, "r.designs", **asked_)
+    two, _ = describe(frame, "designs", **asked_, missing="complete")
+    found = explain_column(one, two, frame, request)
+    assert {e[0].rule for e in found.values()} == {"design.option"}
+    assert all("missing = complete" in e[0].title for e in found.values())
 
 
 def test_the_catalogue_of_the_document_is_that_of_the_files():

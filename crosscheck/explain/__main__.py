@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from crosscheck.explain.known import known
 from crosscheck.explain.rules import eras, packages, rules
 
@@ -36,9 +38,9 @@ def catalogue() -> str:
 
 def _plain(title: str) -> str:
     """Return a template as a reader takes it: one side does this, and that was asked for."""
-    for name, text in (("{side}", "one side"), ("{did}", "*this*"), ("{asked}", "*that*"), ("{factor}", "some number")):
+    for name, text in (("{side}", "one side"), ("{did}", "*this*"), ("{asked}", "*that*"), ("{other}", "the other")):
         title = title.replace(name, text)
-    return title
+    return re.sub(r"{([a-z]+)}", r"*\1*", title)
 
 
 def _span(package: str, since: str, before: str) -> str:

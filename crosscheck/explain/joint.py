@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from crosscheck.conventions import lre
-from crosscheck.explain.model import ENOUGH_DIGITS, Explanation
+from crosscheck.explain.model import ENOUGH_DIGITS, Departure, Explanation, write
 from crosscheck.results import EstimationResult
 from crosscheck.wald import PREFIXES, joint_test, members, own_df
 
@@ -35,18 +35,17 @@ def explain_joint(
     if lre(target, replay) < ENOUGH_DIGITS and abs(replay - target) > PRINTS * abs(target):
         return ()
     names = {side: _law(df, len(chosen)) for side, df in (("r", df_reference), ("c", df_candidate))}
-    return (
-        Explanation(
-            rule="df.joint",
-            title=f"{candidate.engine} tests against {names['c']}, {reference.engine} against {names['r']}",
-            formula=f"W = b' V^-1 b = {mine[0] * (1 if chi2 or math.isinf(df_reference) else len(chosen)):.10g}; "
-            f"p = P({names['r']} > statistic) = {mine[1]:.10g}",
-            replay=replay,
-            digits_after=lre(target, replay),
-            remedy={"": f"compare W = b' V^-1 b with {names['r']} on both sides"},
-            references=("Wooldridge 2010, Wald tests of linear restrictions",),
-        ),
+    departure = Departure(
+        rule="df.joint",
+        side=candidate.engine,
+        opposite=reference.engine,
+        did=names["c"],
+        asked=names["r"],
+        words={"other": reference.engine},
     )
+    text = f"W = b' V^-1 b = {mine[0] * (1 if chi2 or math.isinf(df_reference) else len(chosen)):.10g}; "
+    text += f"p = P({names['r']} > statistic) = {mine[1]:.10g}"
+    return (write((departure,), formula=text, replay=replay, reference=target),)
 
 
 def _law(df: float, q: int) -> str:
