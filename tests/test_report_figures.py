@@ -121,7 +121,7 @@ def test_placebo_draws_are_dots_with_their_density_and_the_true_estimate():
 def test_the_density_integrates_to_one():
     values = np.random.default_rng(2).normal(3, 2, 500)
     at = np.linspace(-10, 16, 2001)
-    assert np.trapezoid(figure_placebo.density(values, at), at) == pytest.approx(1, abs=1e-6)
+    assert figure_placebo.density(values, at).sum() * (at[1] - at[0]) == pytest.approx(1, abs=1e-6)
 
 
 def matched(name):
