@@ -76,9 +76,9 @@ class Workers:
     _live: dict[str, Worker] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def of(self, lane: str, *, second: bool = False) -> Worker:
+    def of(self, lane: str, *, second: bool = False, threads: int = 1) -> Worker:
         """Return the worker of a lane; the ``second`` one is another process under another hash seed."""
-        key = f"{lane}#2" if second else lane
+        key = f"{lane}#2x{threads}" if second else lane
         with self._lock:
             if key not in self._live:
                 language, _, python = lane.partition("@")
@@ -86,6 +86,7 @@ class Workers:
                     "python" if language == "python" else live_kind(),
                     memory_limit=self.memory_limit,
                     hash_seed=int(second),
+                    threads=threads,
                     python=python or None,
                 )
             return self._live[key]

@@ -661,7 +661,7 @@ class AgainstOracle:
 
 
 DIFFERENTIAL = AgainstOracle()
-OTHERS = tuple(p for p in (*RELATIONS, *TRUTHS) if p.id != "coverage")
+OTHERS = tuple(p for p in (*RELATIONS, *TRUTHS) if p.id not in ("coverage", "other_process"))
 
 
 class Sitting:

@@ -23,7 +23,7 @@ from crosscheck.spec import FitRequest
 PROPERTIES = {p.id: p for p in (*RELATIONS, *TRUTHS)}
 WITH_ORACLE = ("feols", "att_gt", "sunab", "re", "between")
 OUTCOMES = ("continuous", "continuous", "continuous", "count", "binary")
-NEEDS_OTHER_ENGINES = {"flip_outcome", "scale_counts"}
+NEEDS_OTHER_ENGINES = {"flip_outcome", "scale_counts", "other_process"}
 NO_CLOSED_FORM = "the closed forms know neither logit nor Poisson"
 
 
@@ -150,6 +150,19 @@ def test_an_error_on_one_side_only_is_a_difference_and_on_both_says_nothing():
     assert "never" in checked.reason
     absent = PROPERTIES["row_order"].check(case, lambda *_: failed("oracle", "x", transport="missing"))
     assert absent.compared == 0
+
+
+def test_another_process_is_asked_where_there_is_one():
+    class Two:
+        def __call__(self, engine, request, frame):
+            return oracle(engine, request, frame)
+
+        def elsewhere(self, engine, request, frame):
+            return oracle(engine, request, frame).with_(coefs=oracle(engine, request, frame).coefs[:1])
+
+    checked = PROPERTIES["other_process"].check(a_case(), Two())
+    assert [d.identity.quantity for d in checked.discrepancies] == ["terms"]
+    assert PROPERTIES["other_process"].check(a_case(), oracle).reason == "there is no other process"
 
 
 def test_nothing_missing_is_taken_as_agreeing():

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from crosscheck.bridge.command import command_of, default_memory_limit, environment_of
+from crosscheck.bridge.command import THREADS, command_of, default_memory_limit, environment_of
 from crosscheck.bridge.faults import describe_death, describe_timeout
 from crosscheck.bridge.process import TAIL_SHOWN, ProtocolError, WorkerDied, WorkerProcess, WorkerTimeout
 from crosscheck.errors import DataError, EngineMissing
@@ -80,6 +80,8 @@ class Worker:
         Seconds until the worker must have said hello.
     hash_seed : int
         Of Python's hashes, which decide the order of sets: a package that iterates one gives other numbers.
+    threads : int
+        Of linear algebra; one where digits are compared.
     """
 
     def __init__(
@@ -92,12 +94,13 @@ class Worker:
         scripts: Sequence[str] = (),
         start_timeout: float = START_TIMEOUT,
         hash_seed: int = 0,
+        threads: int = 1,
     ) -> None:
         self.kind: Kind = kind
         self.memory_limit = default_memory_limit() if memory_limit is None else memory_limit
         self.recycle_after = recycle_after
         self.start_timeout = start_timeout
-        self.hash_seed = hash_seed
+        self.hash_seed, self.threads = hash_seed, threads
         self.starts = 0
         self._python, self._scripts = python, tuple(scripts)
         self._process: WorkerProcess | None = None
@@ -137,6 +140,7 @@ class Worker:
             self._drop_process()
             command = command_of(self.kind, python=self._python, scripts=self._scripts)
             environment = environment_of(self.kind, python=self._python) | {"PYTHONHASHSEED": str(self.hash_seed)}
+            environment |= dict.fromkeys(THREADS, str(self.threads))
             self._process = WorkerProcess(command, environment, memory_limit=self.memory_limit)
             self.starts += 1
             try:

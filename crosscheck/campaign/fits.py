@@ -59,6 +59,14 @@ class Fitter:
             self.fetch((Ask(engine=engine, request=request, frame=frame),))
         return self._answers[key]
 
+    def elsewhere(self, engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
+        """Fit in another process, under another hash seed and with two threads."""
+        if engine not in self.versions:
+            return failed(engine, f"{engine} is not here", transport="missing")
+        worker = self.workers.of(engines.get(engine).language, second=True, threads=2)
+        result = worker.fit(engine, request, frame, timeout=self.timeout)
+        return result.with_(version=result.version or self.versions[engine])
+
     def forget(self) -> None:
         """Forget all answers: the next batch has other samples."""
         self._answers.clear()

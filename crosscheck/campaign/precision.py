@@ -161,7 +161,9 @@ def _of_matrix(
     left, full_rank, doubtful = _alone(swept, mid)
     kept = left > 0
     near = np.max(mid[kept] / left[kept], initial=1.0)
-    far = np.max(raw[kept] / mid[kept], initial=1.0)
+    # Engines judge collinearity by what a column varies about its mean, with a constant in the model or without.
+    varies = np.linalg.norm(xw - np.outer(centre, centre @ xw), axis=0)
+    far = np.max(raw[varies > 0] / varies[varies > 0], initial=1.0)
     if doubtful or near > COLLINEAR or (not full_rank and far > COLLINEAR):
         return Precision(reason="a regressor is nearly collinear: whether it is dropped is a matter of thresholds")
     basis = _basis(swept[:, kept])

@@ -14,7 +14,7 @@ import numpy as np
 
 from crosscheck.campaign.case import Ask, Case, Checked, Discrepancy, Fit, Identity, PropertyKind, features
 from crosscheck.campaign.columns import NOTHING
-from crosscheck.campaign.invariance import Difference, Twin, held
+from crosscheck.campaign.invariance import Difference, Question, Twin, held
 from crosscheck.campaign.precision import Precision, precision_of
 from crosscheck.errors import CrosscheckError
 from crosscheck.results import EstimationResult
@@ -85,28 +85,69 @@ class Relation:
             done, differences, why = answers(first, second, made, precision)
             compared += done
             reason = reason or why
-            found += [self._discrepancy(d, first, case) for d in primary(differences)]
+            found += [discrepancy(self.id, self.title, d, first, case) for d in primary(differences)]
         return Checked(
             compared=compared, discrepancies=tuple(found), reason="" if compared or found else reason or NOTHING
         )
 
-    def _discrepancy(self, one: Difference, first: EstimationResult, case: Case) -> Discrepancy:
-        what = f"the {one.quantity} of {one.term}" if one.term else one.quantity
-        severity: Severity = "structural" if one.quantity in ("status", "nobs", "terms", "dropped") else "printed"
-        return Discrepancy(
-            identity=Identity(
-                rule=self.id,
-                engine=first.engine,
-                version=first.version,
-                quantity=one.quantity,
-                features=features(case.request),
-            ),
-            term=one.term,
-            value=one.found,
-            other=one.expected,
-            says=f"{self.title} {what}: {one.found}, where {one.expected} follows",
-            severity=severity,
-        )
+
+def discrepancy(rule: str, title: str, one: Difference, first: EstimationResult, case: Case) -> Discrepancy:
+    """Return a difference as what a campaign reports."""
+    what = f"the {one.quantity} of {one.term}" if one.term else one.quantity
+    severity: Severity = "structural" if one.quantity in ("status", "nobs", "terms", "dropped") else "printed"
+    return Discrepancy(
+        identity=Identity(
+            rule=rule,
+            engine=first.engine,
+            version=first.version,
+            quantity=one.quantity,
+            features=features(case.request),
+        ),
+        term=one.term,
+        value=one.found,
+        other=one.expected,
+        says=f"{title} {what}: {one.found}, where {one.expected} follows",
+        severity=severity,
+    )
+
+
+class OtherProcess:
+    """Another process, another hash seed and two threads: the same numbers."""
+
+    id = "other_process"
+    kind: PropertyKind = "relation"
+    title = "Another process with another hash seed and two threads gives the same numbers."
+
+    def applies(self, case: Case) -> str:
+        """Return an empty string: every request can be asked again."""
+        return ""
+
+    def asks(self, case: Case) -> Sequence[Ask]:
+        """Return the question of the first process."""
+        return tuple(Ask(engine=e, request=case.request, frame=case.frame) for e in case.engines)
+
+    def check(self, case: Case, fit: Fit) -> Checked:
+        """Ask here and elsewhere; a ``fit`` that knows no elsewhere compares nothing."""
+        elsewhere = getattr(fit, "elsewhere", None)
+        if elsewhere is None:
+            return Checked(reason="there is no other process")
+        precision = precision_of(case.request, case.frame)
+        if precision.reason:
+            return Checked(reason=precision.reason)
+        question = Question(request=case.request, frame=case.frame)
+        twin = Twin(first=question, second=question)
+        compared, found, reason = 0, [], ""
+        for engine in case.engines:
+            first = fit(engine, case.request, case.frame)
+            if first.status == "unsupported":
+                reason = reason or first.reason
+                continue
+            done, differences, why = answers(first, elsewhere(engine, case.request, case.frame), twin, precision)
+            compared += done
+            reason = reason or why
+            found += [discrepancy(self.id, self.title, d, first, case) for d in primary(differences)]
+        reason = "" if compared or found else reason or NOTHING
+        return Checked(compared=compared, discrepancies=tuple(found), reason=reason)
 
 
 _TWINS: WeakKeyDictionary[Case, dict[str, Twin | str]] = WeakKeyDictionary()

@@ -6,9 +6,11 @@ from crosscheck.campaign import relations_models, relations_names, relations_row
 from crosscheck.campaign.case import Property
 from crosscheck.campaign.coherence import Coherence
 from crosscheck.campaign.known_truth import TRUTHS
+from crosscheck.campaign.relation import OtherProcess
 
 RELATIONS: tuple[Property, ...] = (
     Coherence(),
+    OtherProcess(),
     *relations_rows.RELATIONS,
     *relations_values.RELATIONS,
     *relations_names.RELATIONS,
