@@ -11,7 +11,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from crosscheck.report import words
 from crosscheck.report.digits import digits_text, full
 from crosscheck.report.markdown import escape, row
-from crosscheck.report.model import Value
+from crosscheck.report.model import EngineRow, Value
 from crosscheck.report.words import listing, plural, visible
 from crosscheck.upgrade.model import Change, Moved, StudyChanges, Upgrade
 
@@ -128,6 +128,11 @@ def first_number(change: Change) -> Moved | None:
     )
 
 
+def witness_name(e: EngineRow) -> str:
+    """Return a witness and its version, which a pin names already."""
+    return e.id if "@" in e.id else f"{e.id} {e.version}".rstrip()
+
+
 def print_upgrade(upgrade: Upgrade, out: Path) -> None:
     """Print the sentence, a table of studies, the gravest changes and the exit code to stdout."""
     from rich import box
@@ -211,7 +216,7 @@ def markdown(upgrade: Upgrade) -> str:
     lines.append(row((escape(upgrade.package), escape(upgrade.old.version), escape(upgrade.new.version))))
     lines += [row((escape(n), escape(a), escape(b))) for n, a, b in upgrade.companions]
     for s in upgrade.studies:
-        named = (f"{e.id} {e.version} ({e.transport})".replace("  ", " ") for e in s.witnesses)
+        named = (f"{witness_name(e)} ({e.transport})" for e in s.witnesses)
         lines += ["", f"Witnesses of {escape(s.study)}: {escape(listing(named, 99))}."]
     return visible("\n".join(lines)) + "\n"
 
@@ -280,6 +285,7 @@ def _environment() -> Environment:
         value=value_text,
         group=group,
         supports=support_lines,
+        witness=witness_name,
         listing=listing,
         column_label=words.column_label,
         quantity=words.short_name,
