@@ -13,7 +13,7 @@ from crosscheck.report import fold, report_json, report_schema
 from crosscheck.report.findings import find
 from crosscheck.report.matrix import column_matrix, table_matrix
 from crosscheck.report.pairs import least_digits, worst_verdict
-from crosscheck.report.summary import standing
+from crosscheck.report.summary import printed_standing, standing
 from crosscheck.report.words import fixed_effects, listing, pairs_name, places_name, plain_formula
 from crosscheck.results import failed
 from crosscheck.verdict import AGREE, SEVERITIES, VERDICTS
@@ -107,6 +107,15 @@ def test_a_printed_number_is_reproduced_where_one_engine_gives_it(report):
     assert held["table1", "2", "beertax", "std_error"] == "reproduced"  # linearmodels differs by convention
     assert held["table1", "6", "beertax", "estimate"] == "reproduced"  # statsmodels alone differs
     assert Counter(held.values()) == {"reproduced": 58, "met by none": 1}
+
+
+def test_the_summary_says_where_numbers_are_printed_that_differ_by_a_named_cause():
+    held = {("t1", "1", term, "estimate"): "reproduced" for term in "abc"}
+    assert printed_standing(held) == "all 3 printed numbers are reproduced"
+    held["t1", "2", "a", "estimate"] = "explained"
+    assert printed_standing(held) == "3 of 4 printed numbers are reproduced, 1 differs by a named cause in t1 (2)"
+    held |= {("t2", "5", term, "estimate"): "explained" for term in "ab"}
+    assert printed_standing(held).endswith("reproduced, 3 differ by a named cause in t2 (5) and t1 (2)")
 
 
 def test_an_agreeing_run_says_so_with_its_digits():

@@ -49,7 +49,7 @@ def summarize(cells: Sequence[CellRow], findings: Sequence[Finding], *, complete
         more = len(open_) - 1
         tail = f" ({plural(more, 'further difference')} below)" if more else ""
         parts.append(open_[0].title + tail)
-    parts.append(_printed_standing(held))
+    parts.append(printed_standing(held))
     parts.append(_between_engines(cells))
     missing = [f for f in findings if f.example.whole and f.verdict not in ("unsupported", "error") and f.culprit]
     parts.append(listing(_absence(f) for f in missing))
@@ -69,14 +69,22 @@ def _strength(f: Finding, lost: set[Place]) -> int:
     return 2 if f.example.whole else 1
 
 
-def _printed_standing(held: dict[Place, str]) -> str:
+def printed_standing(held: dict[Place, str]) -> str:
+    """Say how many printed numbers hold, and in which columns others differ by a named cause."""
     if not held:
         return ""
     counts = Counter(held.values())
     good, total = counts["reproduced"], len(held)
     count = f"all {total:,}" if good == total else f"{good:,} of {total:,}"
-    explained = f", {counts['explained']:,} differ by a named cause" if counts["explained"] else ""
+    moved = counts["explained"]
+    explained = f", {moved:,} {'differs' if moved == 1 else 'differ'} by a named cause{_where(held)}" if moved else ""
     return f"{count} printed numbers are reproduced{explained}"
+
+
+def _where(held: dict[Place, str]) -> str:
+    """Say in which columns the explained numbers stand, those with most of them first."""
+    columns = Counter((table, column) for (table, column, _, _), how in held.items() if how == "explained")
+    return f" in {listing(f'{table} ({column})' for (table, column), _ in columns.most_common())}"
 
 
 def _between_engines(cells: Sequence[CellRow]) -> str:
