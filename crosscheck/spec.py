@@ -25,7 +25,7 @@ Design = Literal[
     "inference_grid",
     "monte_carlo",
 ]
-Also = Literal["fitted", "residuals", "predicted", "log_likelihood", "f_statistic"]
+Also = Literal["fitted", "residuals", "log_likelihood"]
 Estimator = Literal["feols", "fepois", "feglm", "re", "between", "att_gt", "sunab", Design]
 
 
@@ -104,9 +104,9 @@ class FitRequest(Model):
     conf_level : float
         Of the confidence interval.
     also : tuple of str
-        What else is wanted: the block ``rows`` over the rows of the data (``fitted``, ``residuals``, and ``predicted``,
-        which rows without an outcome have too), and statistics of the fit as extras. An engine that does not have one
-        of them leaves it out. Studies ask for none; then the request reads and hashes as if there were no such field.
+        What else is wanted: the block ``rows`` over the rows of the data (``fitted``, ``residuals``), and statistics of
+        the fit as extras (``log_likelihood``). An engine that does not have one of them leaves it out.
+        Studies ask for none; then the request reads and hashes as if there were no such field.
     """
 
     estimator: Estimator = "feols"

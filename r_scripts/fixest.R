@@ -234,8 +234,27 @@ cc_fixest_result <- function(fit, summary_, request, frame, needs, seconds) {
       singletons_dropped = 0L, rows_dropped = as.integer(frame$rows - model$nobs)
     ),
     vcov = if (same) unclass(V)[seq_len(nrow(V)), seq_len(ncol(V)), drop = FALSE],
-    dropped = named(model$collin.var), seconds = seconds
+    dropped = named(model$collin.var), seconds = seconds,
+    extras = if ("log_likelihood" %in% unlist(request$also)) {
+      cc_rows(term = "", quantity = "log_likelihood", value = as.double(stats::logLik(model)))
+    },
+    blocks = cc_fixest_rows(model, frame, request, needs)
   )
+}
+
+# Fitted values and residuals over the rows of the data, NA where a row is not in the sample.
+cc_fixest_rows <- function(model, frame, request, needs) {
+  wanted <- intersect(c("fitted", "residuals"), unlist(request$also))
+  if (request$estimator != "feols") wanted <- setdiff(wanted, "residuals")
+  if (!length(wanted) || request$estimator == "sunab") return(list())
+  complete <- rep(TRUE, frame$rows)
+  for (s in c(needs$cluster, needs$unit, needs$time)) complete <- complete & !is.na(cc_values(frame, s, request))
+  rows <- which(complete)[fixest::obs(model)]
+  values <- matrix(NA_real_, length(wanted), frame$rows, dimnames = list(wanted, NULL))
+  for (name in wanted) {
+    values[name, rows] <- as.double(if (name == "fitted") stats::fitted(model) else stats::residuals(model))
+  }
+  list(cc_block("rows", values))
 }
 
 # Numbers of clusters of each dimension and of their intersection, or of periods, in the estimation sample.

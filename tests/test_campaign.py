@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import re
@@ -410,3 +411,41 @@ def test_without_r_the_corpus_is_replayed(tmp_path, monkeypatch):
     assert "R is replayed from" in said
     report = json.loads((tmp_path / "campaign.json").read_text("utf-8"))
     assert report["engines"]["r.fixest"]["ok"] >= 3
+
+
+# --- what else a request may ask -------------------------------------------------------------------------------------
+
+
+def test_a_request_that_asks_for_nothing_more_hashes_as_before():
+    plain_ = FitRequest(formula="`y` ~ `x`")
+    assert "also" not in plain_.to_json()
+    assert plain_.hash != FitRequest(formula="`y` ~ `x`", also=("fitted",)).hash
+
+
+@pytest.mark.parametrize("also", [("fitted",), ("fitted", "residuals", "log_likelihood")])
+def test_fitted_values_and_residuals_stand_in_the_rows_of_the_data(also):
+    panel = make_panel(PanelSpec(units=6, periods=4, regressors=1, missing_y=2, seed=3))
+    request = FitRequest(formula="`y` ~ `x1` | `unit`", columns=("y", "x1", "unit"), also=also)
+    result = ORACLE.fit(request, panel.frame)
+    block = result.block("rows")
+    assert set(block.quantities) == set(also) & {"fitted", "residuals"}
+    missing = panel.frame["y"].missing
+    assert [v != v for v in block["fitted"]] == missing.tolist()
+    if "residuals" in also:
+        y = panel.frame["y"].as_float()
+        gaps = [abs(f + r - v) for f, r, v in zip(block["fitted"], block["residuals"], y, strict=True) if v == v]
+        assert max(gaps) < 1e-9
+        assert [e.quantity for e in result.extras] == ["log_likelihood"]
+
+
+def test_a_wrong_fitted_value_is_a_discrepancy():
+    case = small_case()
+    request = case.request.model_copy(update={"also": ("fitted", "residuals")})
+    right = ORACLE.fit(request, case.frame)
+    block = right.block("rows")
+    values = tuple((v[0] + 1e-3, *v[1:]) if k == 0 else v for k, v in enumerate(block.values))
+    wrong = right.with_(engine="fake.honest", blocks=(dataclasses.replace(block, values=values),))
+    cells = pair_cells(right, wrong, request, case.frame, fit_here)
+    found = list(primary(cells, right, wrong, request))
+    assert [d.identity.quantity for d in found] == ["fitted"]
+    assert found[0].term == "row 1"

@@ -14,7 +14,7 @@ from typing import Any
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit, Identity
 from crosscheck.campaign.fits import Fitter
-from crosscheck.campaign.known import known_rows, recognise
+from crosscheck.campaign.known import known_rows, recognise, traits_of
 from crosscheck.campaign.plainer import plainer_panel, plainer_request
 from crosscheck.campaign.plan import Settings, cases_of
 from crosscheck.campaign.properties import properties
@@ -104,7 +104,7 @@ class Confirmer:
         shrunk, steps = self._shrunk(narrow, identity, fitter) if small else (narrow, 0)
         last = seen_in(shrunk, identity, fitter) or start
         merged = str(last.identity)
-        match = recognise(last, known_rows())
+        match = recognise(last, known_rows(), traits_of(shrunk))
         already = merged in self.seen and merged != str(identity)
         self.seen.add(merged)
         return base | {

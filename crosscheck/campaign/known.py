@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from crosscheck.campaign.case import Discrepancy
+from crosscheck.campaign.case import Case, Discrepancy
 from crosscheck.errors import UsageError
 from crosscheck.spec import Model
 
@@ -42,6 +42,8 @@ class KnownDiscrepancy(Model):
         Words that the request has to have.
     without : tuple of str
         Words that it must not have.
+    traits : tuple of str
+        Of the panel, such as ``x_offset=9``; one of them has to be there.
     says : str
         A regular expression that the sentence, or the engine's reason, has to hold.
     why, source : str
@@ -55,6 +57,7 @@ class KnownDiscrepancy(Model):
     quantities: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    traits: tuple[str, ...] = ()
     says: str = ""
     why: str = Field(min_length=10)
     source: str = Field(min_length=3)
@@ -63,8 +66,8 @@ class KnownDiscrepancy(Model):
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(self.says)
 
-    def covers(self, one: Discrepancy) -> bool:
-        """Say whether a discrepancy is this one."""
+    def covers(self, one: Discrepancy, traits: Collection[str] = ()) -> bool:
+        """Say whether a discrepancy, on a panel of these traits, is this one."""
         identity = one.identity
         words = identity.features.split()
         return (
@@ -74,6 +77,7 @@ class KnownDiscrepancy(Model):
             and (not self.quantities or identity.quantity in self.quantities)
             and all(w in words for w in self.features)
             and not any(w in words for w in self.without)
+            and (not self.traits or any(t in traits for t in self.traits))
             and (not self.says or self._pattern.search(f"{one.says} {one.value}") is not None)
         )
 
@@ -102,6 +106,13 @@ def known_rows(path: Path = KNOWN_FILE) -> tuple[KnownDiscrepancy, ...]:
     return rows
 
 
-def recognise(one: Discrepancy, rows: Iterable[KnownDiscrepancy]) -> KnownDiscrepancy | None:
-    """Return the first row that covers a discrepancy."""
-    return next((row for row in rows if row.covers(one)), None)
+def traits_of(case: Case) -> tuple[str, ...]:
+    """Return how the panel of a case departs from the plainest, such as ``weights=analytic``."""
+    return () if case.panel is None else tuple(f"{k}={v}" for k, v in case.panel.spec.changes().items())
+
+
+def recognise(
+    one: Discrepancy, rows: Iterable[KnownDiscrepancy], traits: Collection[str] = ()
+) -> KnownDiscrepancy | None:
+    """Return the first row that covers a discrepancy on a panel of these traits."""
+    return next((row for row in rows if row.covers(one, traits)), None)

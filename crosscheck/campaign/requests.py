@@ -15,7 +15,7 @@ import numpy as np
 from crosscheck.formula import emit, names, parse
 from crosscheck.options import OPTIONS
 from crosscheck.simulate.panel import Panel
-from crosscheck.spec import FitRequest, SscSpec, VcovSpec, WeightsSpec
+from crosscheck.spec import Also, FitRequest, SscSpec, VcovSpec, WeightsSpec
 
 Pick = Callable[[Sequence[Any]], Any]
 REQUEST_STREAM = 7_919
@@ -131,6 +131,7 @@ def _formula(terms: Sequence[str], effects: Sequence[str], iv: str = "", *, cons
     return "`y` ~ " + " | ".join(part for part in (left, " + ".join(effects), iv) if part)
 
 
+ALSO: tuple[Also, ...] = ("fitted", "residuals", "log_likelihood")
 VCOVS = ("iid", "HC1", "CRV1", "CRV1", "CRV1", "two", "HC2", "HC3", "CRV3", "NW", "DK")
 ITERATED_VCOVS = ("iid", "HC1", "CRV1", "CRV1", "two")
 """Of Poisson and logit: those that two engines have."""
@@ -184,8 +185,10 @@ def _request(choice: _Choice, formula: str, *, estimator: str = "feols", **more:
     used = [*names(parsed), *fields["vcov"].cluster, "unit", "time"]
     if fields["weights"] is not None:
         used.append(fields["weights"].column)
+    also = ALSO if estimator in ("feols", "fepois", "feglm") and choice.one_in(3) else ()
     return FitRequest(
         estimator=estimator,  # type: ignore[arg-type]
+        also=also,
         formula=emit(parsed),
         unit="unit",
         time="time",

@@ -16,7 +16,7 @@ from typing import Any
 from crosscheck.campaign.case import Ask, Case, Checked, Discrepancy, Fit, Outcome, features
 from crosscheck.campaign.corpus import Corpus, read_corpus
 from crosscheck.campaign.fits import Fitter
-from crosscheck.campaign.known import known_rows, recognise
+from crosscheck.campaign.known import known_rows, recognise, traits_of
 from crosscheck.campaign.plan import Settings, cases_of, panel_of
 from crosscheck.campaign.properties import properties
 from crosscheck.canon import plain
@@ -153,11 +153,11 @@ def _row(case: Case, checked: Checked, engines: Mapping[str, str]) -> Event:
         row["reason"] = checked.reason
     if checked.discrepancies:
         row["request"] = case.request.model_dump(mode="json", exclude_defaults=True)
-        row["discrepancies"] = [_discrepancy(d) for d in checked.discrepancies]
+        row["discrepancies"] = [_discrepancy(d, case) for d in checked.discrepancies]
     return row
 
 
-def _discrepancy(one: Discrepancy) -> Event:
-    match = recognise(one, known_rows())
+def _discrepancy(one: Discrepancy, case: Case) -> Event:
+    match = recognise(one, known_rows(), traits_of(case))
     event: Event = plain(one)
     return {**event, "known": match.id, "kind": match.kind} if match is not None else {**event, "kind": "new"}

@@ -1,4 +1,4 @@
-"""Do two engines give the same fitted values, residuals and predictions, row by row?
+"""Do two engines give the same fitted values and residuals, row by row?
 
 They stand in the block ``rows`` of a result, one member for each row of the data. A fitted value near zero is as exact
 as the largest of its column, so that these are judged on the scale of the column and not each on its own.

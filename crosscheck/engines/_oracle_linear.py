@@ -28,11 +28,19 @@ from crosscheck.conventions import (
     nested_effects,
     p_of,
 )
-from crosscheck.engines._shared import codes_of, squeezed, ssc_words, usable_rows, weights_of
+from crosscheck.engines._shared import (
+    codes_of,
+    log_likelihood_extras,
+    rows_block,
+    squeezed,
+    ssc_words,
+    usable_rows,
+    weights_of,
+)
 from crosscheck.errors import DataError, Unsupported
 from crosscheck.formula import Formula, parse
 from crosscheck.modelmatrix import model_matrix
-from crosscheck.results import CoefRow, Conventions, EstimationResult, FitStats
+from crosscheck.results import Block, CoefRow, Conventions, EstimationResult, FitStats
 
 if TYPE_CHECKING:
     from crosscheck.frame import Frame
@@ -306,6 +314,26 @@ def conventions_of(request: FitRequest, found: Inference, notes: tuple[str, ...]
     )
 
 
+def _gaussian_log_likelihood(model: LinearModel) -> float | None:
+    """Return the log-likelihood at s^2 = SSR / N; weights have several readings and give none."""
+    ssr = float(model.fit.resid @ model.fit.resid)
+    if model.weights is not None or model.instruments.shape[1] or ssr <= 0:
+        return None
+    n = model.y.size
+    return -n / 2 * (math.log(2 * math.pi) + math.log(ssr / n) + 1)
+
+
+def _rows(request: FitRequest, frame: Frame, model: LinearModel) -> tuple[Block, ...]:
+    if not request.also:
+        return ()
+    ids = frame.row_ids if frame.row_ids.size else np.arange(frame.nrows)
+    used = np.isin(ids, model.frame.row_ids if model.frame.row_ids.size else ids)
+    if int(used.sum()) != model.y.size:
+        return ()
+    resid = np.asarray(model.fit.resid, dtype=np.float64)
+    return rows_block(request, frame.nrows, used, {"fitted": model.y - resid, "residuals": resid})
+
+
 def fit_linear(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
     """Answer a request for least squares."""
     started = clock.perf_counter()
@@ -328,5 +356,7 @@ def fit_linear(engine: str, request: FitRequest, frame: Frame) -> EstimationResu
         conventions=replace(conventions_of(request, found), rows_dropped=model.rows_dropped),
         vcov=tuple(tuple(row) for row in found.matrix.tolist()),
         dropped=model.dropped,
+        extras=log_likelihood_extras(request, _gaussian_log_likelihood(model)),
+        blocks=_rows(request, frame, model),
         seconds=clock.perf_counter() - started,
     )

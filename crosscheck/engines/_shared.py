@@ -17,7 +17,7 @@ from crosscheck.conventions import Counts, SmallSample, Ssc, default_lag, nested
 from crosscheck.errors import DataError, Unsupported
 from crosscheck.formula import Binary, Call, Expr, Formula, Name, Negative, Number
 from crosscheck.modelmatrix import combined_codes
-from crosscheck.results import CoefRow, Condition
+from crosscheck.results import Block, CoefRow, Condition, Extra
 
 if TYPE_CHECKING:
     from crosscheck.frame import Frame
@@ -235,6 +235,36 @@ def coef_rows(
         CoefRow(term=term, estimate=b, std_error=s, statistic=t, p_value=p, conf_low=lo, conf_high=hi, df=df)
         for term, b, s, t, p, lo, hi in zip(terms, *columns, *bounds, strict=True)
     )
+
+
+def rows_block(request: FitRequest, nrows: int, used: Any, vectors: Mapping[str, Any]) -> tuple[Block, ...]:
+    """Return the block ``rows`` of those vectors that the request asks for.
+
+    Parameters
+    ----------
+    request : FitRequest
+    nrows : int
+        Rows of the data.
+    used : ndarray, shape (n,)
+        Mask of the data's rows, or their positions, that the vectors are about.
+    vectors : mapping of str to ndarray, shape (n,)
+    """
+    found = {name: v for name, v in vectors.items() if name in request.also and v is not None}
+    if not found:
+        return ()
+    values = []
+    for vector in found.values():
+        whole = np.full(nrows, np.nan)
+        whole[used] = np.asarray(vector, dtype=np.float64).reshape(-1)
+        values.append(tuple(whole.tolist()))
+    return (Block(term="rows", quantities=tuple(found), values=tuple(values)),)
+
+
+def log_likelihood_extras(request: FitRequest, value: float | None) -> tuple[Extra, ...]:
+    """Return the log-likelihood where the request asks for it and the package has one."""
+    if "log_likelihood" not in request.also or value is None or not np.isfinite(value):
+        return ()
+    return (Extra(term="", quantity="log_likelihood", value=float(value)),)
 
 
 def matrix_rows(matrix: Any) -> tuple[tuple[float, ...], ...]:

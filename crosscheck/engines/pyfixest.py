@@ -27,13 +27,14 @@ from crosscheck.engines._shared import (
     matrix_rows,
     recording,
     require_df,
+    rows_block,
     wanted,
 )
 from crosscheck.engines._sunab import aggregation
 from crosscheck.engines.base import YES, Support
 from crosscheck.errors import DataError, Unsupported
 from crosscheck.formula import Formula, functions, parse
-from crosscheck.results import CoefRow, Condition, Conventions, EstimationResult, FitStats
+from crosscheck.results import Block, CoefRow, Condition, Conventions, EstimationResult, FitStats
 
 if TYPE_CHECKING:
     from crosscheck.frame import Frame
@@ -301,9 +302,25 @@ def _result(
         ),
         vcov=matrix_rows(matrix),
         dropped=tuple(design.label(name) for name in model._collin_vars),
+        blocks=_rows(request, frame, model, design),
         conditions=recorded.conditions,
         seconds=recorded.seconds,
     )
+
+
+def _rows(request: FitRequest, frame: Frame, model: Any, design: Design) -> tuple[Block, ...]:
+    """Return fitted values and residuals, as the package's own methods give them."""
+    if not request.also or request.estimator == "sunab":
+        return ()
+    used = np.flatnonzero(design.rows)[design.complete]
+    found: dict[str, Any] = {}
+    if "residuals" in request.also and request.estimator == "feols":
+        found["residuals"] = model.resid()
+    if "fitted" in request.also:
+        found["fitted"] = model.predict() if request.estimator == "feols" else model.predict(type="response")
+    if any(np.size(v) != used.size for v in found.values()):
+        return ()
+    return rows_block(request, frame.nrows, used, found)
 
 
 def _aggregated(
