@@ -293,6 +293,7 @@ class DeclaredData:
     unit: str | None = None
     time: str | None = None
     repeated: bool = False
+    simulated: str = ""
 
     @cached_property
     def frame(self) -> Frame:

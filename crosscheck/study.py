@@ -153,7 +153,7 @@ class Study:
         return {key: tuple(numbers) for key, numbers in found.items()}
 
     def data_provenance(self) -> dict[str, Any]:
-        """Return where the data come from: path in the study's folder, hash, bytes, rows and columns."""
+        """Return where the data come from: path in the study's folder, hash, bytes, rows, columns, and if simulated."""
         if self.data is None:
             return {"path": None, "sha256": None, "bytes": 0, "rows": 0, "columns": 0}
         return {
@@ -162,6 +162,7 @@ class Study:
             "bytes": len(self.data.file.content),
             "rows": self.data.file.nrows,
             "columns": len(self.data.file.header),
+            **({"simulated": self.data.simulated} if self.data.simulated else {}),
         }
 
 
@@ -249,6 +250,7 @@ def _declared_data(folder: Path, model: StudyFile, file: str) -> DeclaredData | 
         unit=model.data.unit,
         time=model.data.time,
         repeated=model.data.repeated,
+        simulated=model.data.simulated,
     )
 
 

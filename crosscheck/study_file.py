@@ -110,6 +110,7 @@ class DataTable(Model):
 
     ``missing`` lists the texts that mean missing (default: the empty cell), for all columns or as a table by column;
     ``levels`` orders the levels of categories; ``repeated`` allows a unit to occur twice in a period.
+    ``simulated`` says of data that are not the paper's own what they are; every report shows it first.
     """
 
     path: NonEmpty
@@ -119,6 +120,7 @@ class DataTable(Model):
     levels: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     missing: Annotated[dict[str, tuple[str, ...]], BeforeValidator(_missing)] = Field(default_factory=dict)
     repeated: bool = False
+    simulated: str = ""
 
 
 class SampleTable(Model):

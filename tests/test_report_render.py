@@ -18,6 +18,7 @@ from rich.console import Console
 from crosscheck.report import fold, html, junit, latex, markdown, print_summary, render_stdout, terminal, write_all
 from crosscheck.report.digits import full
 from crosscheck.report.html import render_notes
+from crosscheck.report.json_ import report_data
 from crosscheck.report.junit import counts_against
 from crosscheck.report.latex import escape as tex
 from crosscheck.report.layout import Layout, merge
@@ -178,6 +179,19 @@ def test_notes_are_rendered_without_their_html_or_pictures(page):
     assert "<script" not in render_notes("<script>x</script>")
     assert "<img" not in render_notes("![x](http://e.example/x.png)")
     assert "href" not in render_notes("[x](javascript:alert(1))")
+
+
+def test_simulated_data_are_named_before_the_verdict_everywhere():
+    header, *rest = events()
+    what = "Made up <here> & there_"
+    report = fold([{**header, "data": {**header["data"], "simulated": what}}, *rest])
+    page = Page(html(report)).text
+    assert page.index(what) < page.index(report.summary_parts[0])
+    assert "Simulated data" not in html(fold(events()))
+    text = markdown(report)
+    assert text.index("**Simulated data.**") < text.index("**" + md(report.summary))
+    assert r"\textbf{Simulated data.}" in latex(report)
+    assert report_data(report)["summary"]["simulated"] == what
 
 
 def test_an_incomplete_run_says_so_first_everywhere():

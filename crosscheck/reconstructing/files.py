@@ -26,6 +26,10 @@ from crosscheck.verdict import AGREE
 GROUP = "group"
 FILES = ("panel.csv", "study.toml", "published.csv", "SOURCE.md", "NOTES.md", "reproduction.csv")
 KINDS = ("matched", "trimmed", "winsorised")
+SIMULATED = (
+    "This panel was made from the printed tables, so that agreement with the printed numbers says nothing about the data "
+    "they were computed from."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +138,7 @@ def _study(paper: Paper, place: Layout, names: Sequence[str], data: Array, reach
         'path = "panel.csv"',
         f"unit = {_text(panel.unit)}",
         f"time = {_text(panel.time)}",
+        f"simulated = {_text(SIMULATED)}",
         "",
         "# The first unit is the base of the unit dummies.",
         "[data.levels]",

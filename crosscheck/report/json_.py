@@ -38,6 +38,7 @@ def report_data(report: RunReport) -> dict[str, Any]:
         "summary": {
             "sentence": report.summary,
             "title": report.title,
+            **({"simulated": report.simulated} if report.simulated else {}),
             "complete": report.complete,
             "exit_code": report.exit_code,
             "fail_on": report.fail_on,

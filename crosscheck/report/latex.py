@@ -112,7 +112,8 @@ def _note(report: RunReport) -> str:
         "a printed number agrees where the unrounded one rounds to it."
     )
     versions = f" Versions: {escape(listing((_engine(e) for e in engines), 99))}." if engines else ""
-    return f"{unfinished}{escape(report.summary)} {digits}{versions}"
+    simulated = rf"\textbf{{Simulated data.}} {escape(report.simulated)} " if report.simulated else ""
+    return f"{unfinished}{simulated}{escape(report.summary)} {digits}{versions}"
 
 
 def _named(report: RunReport) -> list[Finding]:

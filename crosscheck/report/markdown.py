@@ -56,6 +56,8 @@ def markdown(report: RunReport) -> str:
     lines = [f"# {escape(report.title)}", ""]
     if not report.complete:
         lines += ["> **Incomplete run.** It has no footer: it was interrupted or killed. What it wrote is below.", ""]
+    if report.simulated:
+        lines += [f"> **Simulated data.** {escape(report.simulated)}", ""]
     lines += [f"**{escape(report.summary)}**", ""]
     lines += [f"Exit code {report.exit_code}: {EXIT_MEANINGS[report.exit_code]}.", ""]
     lines += _matrix(report) + _findings(report)

@@ -302,6 +302,11 @@ class RunReport:
         """The one sentence."""
         return "; ".join(self.summary_parts) + "."
 
+    @property
+    def simulated(self) -> str:
+        """What the data are, where the study says that they are not the paper's own."""
+        return str(self.data.get("simulated") or "")
+
     def engine(self, engine_id: str) -> EngineRow | None:
         """Return an engine by id, or ``None``."""
         return next((e for e in self.engines if e.id == engine_id), None)

@@ -38,6 +38,8 @@ def terminal(report: RunReport, console: Console, *, folder: Path | None = None)
     console.print(Text.assemble((visible(report.study), "bold"), "  ", (visible(report.title), "dim")))
     if not report.complete:
         console.print(Text("INCOMPLETE: this run did not finish; what follows is what it had written", "bold red"))
+    if report.simulated:
+        console.print(Text(f"SIMULATED DATA: {visible(report.simulated)}", "yellow"))
     matrix = table_matrix(report)
     tables = tuple(t for t, _ in matrix.places)
     drawn, key = _tables(matrix.blocks, tables, console.width)
