@@ -27,8 +27,8 @@ GROUP = "group"
 FILES = ("panel.csv", "study.toml", "published.csv", "SOURCE.md", "NOTES.md", "reproduction.csv")
 KINDS = ("matched", "trimmed", "winsorised")
 SIMULATED = (
-    "This panel was made from the printed tables, so that agreement with the printed numbers says nothing about the data "
-    "they were computed from."
+    "This panel was made from the printed tables, so that agreement with the printed numbers says nothing about the "
+    "data they were computed from."
 )
 
 
