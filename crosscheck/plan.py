@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from crosscheck import engines
 from crosscheck.bridge import r_packages, r_scripts_dir
-from crosscheck.bridge.environments import Environment, provide
+from crosscheck.bridge.environments import Environment, find, provide
 from crosscheck.canon import sha256
 from crosscheck.errors import EngineMissing, UsageError, nearest
 from crosscheck.frame import Frame
@@ -91,6 +91,13 @@ class Task:
     def request(self) -> FitRequest:
         """The question."""
         return self.column.request
+
+
+def lane_of(engine_id: str) -> str:
+    """Return which worker answers for an engine, where no plan says it; a pin's environment was built before."""
+    engine = engines.get(engine_id)
+    place = find(cache_dir(), engine.requirements) if isinstance(engine, engines.Pinned) else None
+    return f"python@{place.python}" if place is not None else engine.language
 
 
 @lru_cache(maxsize=1)

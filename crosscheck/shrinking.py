@@ -23,7 +23,7 @@ from crosscheck.errors import EngineMissing, UsageError
 from crosscheck.finding_folder import Seen, write_own
 from crosscheck.frame import Frame
 from crosscheck.narrower import layout_of, plain_names, renamed, renamed_term, without_columns
-from crosscheck.plan import Plan, Reachability, Task, Transport, make_plan
+from crosscheck.plan import Plan, Reachability, Task, Transport, lane_of, make_plan
 from crosscheck.results import EstimationResult, failed
 from crosscheck.runner import Workers, fit_all, utc_now
 from crosscheck.shrink import Shrunk, shrink
@@ -71,7 +71,7 @@ class Asker:
             engine = engines.get(name)
             support = engine.supports(request)
             if support:
-                worker = self.workers.of(engine.language)
+                worker = self.workers.of(lane_of(name))
                 found[name] = worker.fit(name, request, frame, timeout=self.timeout)
             else:
                 found[name] = failed(name, support.reason, status="unsupported")

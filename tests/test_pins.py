@@ -314,3 +314,24 @@ class TestOldPyfixest:
         assert versions.demeaning(1e-12, 100) == {
             "fixef_tol": 1e-12, "fixef_maxiter": 100, "demeaner_backend": "rust"
         }  # fmt: skip
+
+
+def test_shrink_asks_a_pinned_engine_in_its_own_environment(call, toy, write_study, tmp_path):
+    import json
+
+    toys.make_version(toy, "2.0", toys.SHIFT)
+    study = write_study(candidates=("toy@2.0",), references=("oracle",))
+    code, out, err = call("shrink", study, "--out", tmp_path / "shown", "--format", "json")
+    assert code == 1, err
+    facts = json.loads(out)
+    assert facts["quantity"] == "estimate"
+    assert facts["rows"][1] < facts["rows"][0]
+
+
+def test_a_campaign_takes_two_versions_of_an_engine(call, toy, tmp_path):
+    toys.make_version(toy, "1.0", toys.HONEST)
+    toys.make_version(toy, "2.0", toys.SHIFT)
+    words = ("--budget", "1p", "--engines", "toy@1.0,toy@2.0", "--shrink", "0", "--out", tmp_path / "out")
+    code, out, err = call("campaign", *words, "--properties", "engines_agree")
+    assert code == 1, err
+    assert "toy@2.0" in out

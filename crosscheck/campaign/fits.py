@@ -18,6 +18,7 @@ from crosscheck.campaign.case import Ask
 from crosscheck.campaign.corpus import Corpus
 from crosscheck.errors import DataError
 from crosscheck.frame import Frame
+from crosscheck.plan import lane_of
 from crosscheck.results import EstimationResult, failed
 from crosscheck.runner import Workers
 from crosscheck.spec import FitRequest
@@ -63,7 +64,7 @@ class Fitter:
         """Fit in another process, under another hash seed and with two threads."""
         if engine not in self.versions:
             return failed(engine, f"{engine} is not here", transport="missing")
-        worker = self.workers.of(engines.get(engine).language, second=True, threads=2)
+        worker = self.workers.of(lane_of(engine), second=True, threads=2)
         result = worker.fit(engine, request, frame, timeout=self.timeout)
         return result.with_(version=result.version or self.versions[engine])
 
@@ -72,7 +73,7 @@ class Fitter:
         self._answers.clear()
 
     def fetch(self, asks: Iterable[Ask]) -> None:
-        """Have all of these answered, each language in a thread of its own."""
+        """Have all of these answered, each worker in a thread of its own."""
         wanted: dict[Key, Ask] = {}
         for ask in asks:
             key = (ask.engine, ask.request.hash, ask.frame.key)
@@ -85,10 +86,10 @@ class Fitter:
                 # a worker would fit whatever it is asked
                 self._answers[key] = failed(ask.engine, f"{support.reason} ({support.reach})", status="unsupported")
             elif ask.engine in self.versions:
-                lanes.setdefault(engines.get(ask.engine).language, []).append((key, ask))
+                lanes.setdefault(lane_of(ask.engine), []).append((key, ask))
             else:
                 self._answers[key] = self._recorded(key)
-        jobs = [self._lane(language).submit(self._answer, language, items) for language, items in lanes.items()]
+        jobs = [self._lane(lane).submit(self._answer, lane, items) for lane, items in lanes.items()]
         for job in jobs:
             for key, result in job.result():
                 self._answers[key] = result.with_(version=result.version or self.versions[key[0]])
@@ -99,13 +100,13 @@ class Fitter:
         found = self.corpus.get(*key) if self.corpus is not None else None
         return found or failed(key[0], f"{key[0]} is not here and this fit was not recorded", transport="missing")
 
-    def _lane(self, language: str) -> ThreadPoolExecutor:
-        if language not in self._lanes:
-            self._lanes[language] = ThreadPoolExecutor(1, thread_name_prefix=f"campaign-{language}")
-        return self._lanes[language]
+    def _lane(self, lane: str) -> ThreadPoolExecutor:
+        if lane not in self._lanes:
+            self._lanes[lane] = ThreadPoolExecutor(1, thread_name_prefix=f"campaign-{lane}")
+        return self._lanes[lane]
 
-    def _answer(self, language: str, items: list[tuple[Key, Ask]]) -> list[tuple[Key, EstimationResult]]:
-        worker = self.workers.of(language)
+    def _answer(self, lane: str, items: list[tuple[Key, Ask]]) -> list[tuple[Key, EstimationResult]]:
+        worker = self.workers.of(lane)
         out: list[tuple[Key, EstimationResult]] = []
         for part in _parts(items):
             _put_all(worker, part)
