@@ -270,3 +270,22 @@ def test_inference_of_a_printed_column_names_the_distribution():
     assert any("normal" in law for law in found.whole[0].laws)
     assert not any("G - 1" in law for law in found.whole[0].laws)
     assert critical(0.95, 8) > critical(0.95, math.inf)
+
+
+def test_a_printed_column_of_another_sample_is_ranked_with_its_sample():
+    frame, request = question("balanced")
+    q = frame["q"].as_float().copy()
+    q[[3, 50, 77, 120]] = np.nan
+    frame = Frame(tuple(Column("q", "float", q) if c.name == "q" else c for c in frame.columns), frame.nrows)
+    theirs = fit(request, frame.take(~np.isnan(q)), "b", ssc=SscSpec(k_fixef="full"))
+    found = rank_column(printed_column(theirs, 6), frame, request, legend=LEGEND)
+    best = found.ranked[0]
+    assert best.whole
+    assert best.sample == "4 observations with a missing value in q"
+    assert best.nobs == frame.nrows - 4
+    assert (best.errors_met, best.estimates_met) == (2, 2)
+    assert best.digits_right == best.digits
+    assert best.departs == 2
+    whole = fit(request, frame, "b")
+    off = [replace(p, value=p.value * 1.01, low=p.low * 1.01, high=p.high * 1.01) for p in printed_column(whole, 6)]
+    assert rank_column(off, frame, request, legend=LEGEND).whole == ()
