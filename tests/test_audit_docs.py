@@ -9,6 +9,8 @@ from pathlib import Path
 from crosscheck.audit import audit
 from crosscheck.audit.checks import FAMILIES
 from crosscheck.audit.cli import scaffold_audit
+from crosscheck.audit.engine import FAMILY_FUNCTIONS
+from crosscheck.audit.joint.family import joint
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "audit.md").read_text(encoding="utf-8")
 
@@ -40,3 +42,10 @@ def test_the_page_names_every_family():
     cells = re.findall(r"^\| ([0-9, ]+) \|", PAGE, flags=re.MULTILINE)
     listed = {int(n) for cell in cells for n in cell.split(",")}
     assert listed == set(FAMILIES)
+
+
+def test_every_family_states_what_it_assumes_and_how_it_can_be_wrong():
+    for family in (*FAMILY_FUNCTIONS, joint):
+        said = " ".join((family.__doc__ or "").lower().split())
+        assert "assum" in said, family.__name__
+        assert "false positive" in said, family.__name__

@@ -148,8 +148,9 @@ def _r2_jump(paper: Paper, outcome: str) -> tuple[str, tuple[str, ...]]:
 def heads(paper: Paper) -> tuple[Check, ...]:
     """Ask how crowded a count per heads would be (family 33).
 
-    Turns the mean and maximum of a regressor declared as so many per heads into one for every so many. Suggestive: a
-    maximum above one for every 20 is shown as a question about the unit.
+    Turns the mean and maximum of a regressor declared as so many per heads into one for every so many. Suggestive:
+    a maximum above one for every 20 is shown as a question about the unit. Assumes the declared unit. False
+    positives: high where such counts are crowded by nature.
     """
     out = []
     for definition in paper.facts.definition:
@@ -182,8 +183,9 @@ def heads(paper: Paper) -> tuple[Check, ...]:
 def logs_and_shares(paper: Paper) -> tuple[Check, ...]:
     """Ask whether ranges fit what the variables are said to be (family 33).
 
-    A variable declared positive has a positive minimum unless rounding hides it; a logarithm's range, exponentiated,
-    is reported with its units to be judged. False positives: medium, hence never ``inconsistent`` for logarithms.
+    A variable declared positive has a positive minimum unless rounding hides it; a logarithm's range,
+    exponentiated, is reported with its units to be judged. False positives: medium, hence never ``inconsistent``
+    for logarithms. Assumes the declared kinds of variables.
     """
     facts = paper.facts.descriptives
     if facts is None:

@@ -275,7 +275,8 @@ def treated_share(paper: Paper) -> tuple[Check, ...]:
     """Ask how many units are treated, from the mean of the treatment (family 9).
 
     Solves ``k = sum_c g_c (T - c + 1)`` over cohorts by enumeration. Assumes a balanced panel and an absorbing
-    treatment with the declared starts. Reports all solutions; no single guess.
+    treatment with the declared starts. Reports all solutions; no single guess. False positives: none where the
+    panel is balanced and the dates are right.
     """
     panel, treatment, desc = paper.facts.panel, paper.facts.treatment, paper.facts.descriptives
     if panel is None or treatment is None or desc is None or not panel.balanced:

@@ -15,8 +15,9 @@ from crosscheck.audit.paper import Paper, treated_total
 def no_difference_in_differences(paper: Paper) -> tuple[Check, ...]:
     """Ask which columns called difference-in-differences lack unit or period effects (family 40).
 
-    A regression on the treatment without both sets of effects (or group and period dummies) compares treated rows with
-    all others. Reads the declared effects. False positives: none where the columns are declared completely.
+    A regression on the treatment without both sets of effects (or group and period dummies) compares treated rows
+    with all others. Reads the declared effects. False positives: none where the columns are declared completely.
+    Assumes nothing else.
     """
     treatment = paper.facts.treatment
     if treatment is None:
@@ -47,8 +48,9 @@ def no_difference_in_differences(paper: Paper) -> tuple[Check, ...]:
 def classification(paper: Paper) -> tuple[Check, ...]:
     """Ask which public grouping of units explains the subsamples' sizes, and what it leaves out (family 24).
 
-    Enumerates assignments of subsamples to the groups of a declared public classification such that no subsample has
-    more units than its group. Conditional on that outside list. False positives: medium.
+    Enumerates assignments of subsamples to the groups of a declared public classification such that no subsample
+    has more units than its group. Conditional on that outside list. False positives: medium. Assumes that outside
+    list.
     """
     panel = paper.facts.panel
     if panel is None:
@@ -137,7 +139,7 @@ def turned_signs(paper: Paper) -> tuple[Check, ...]:
     """Ask which controls change sign or significance when effects are added (family 19).
 
     Compares columns that differ in nothing but fixed effects. A reading of stars and signs, not a test. No false
-    positives; the text may have good reasons.
+    positives; the text may have good reasons. Assumes nothing.
     """
     out: list[Check] = []
     treatment, legend = paper.facts.treatment, paper.legend
@@ -178,7 +180,8 @@ def turned_signs(paper: Paper) -> tuple[Check, ...]:
 def effect_size(paper: Paper) -> tuple[Check, ...]:
     """Ask how large an effect is beside the outcome's mean and spread (family 31).
 
-    ``b/mean`` and ``b/SD`` over the printed boxes. A number for the reader, never a finding.
+    ``b/mean`` and ``b/SD`` over the printed boxes. A number for the reader, never a finding. Assumes descriptives
+    of the same sample. False positives: none, as nothing is called wrong.
     """
     treatment, out = paper.facts.treatment, []
     for column in paper.columns:
@@ -203,7 +206,8 @@ def effect_size(paper: Paper) -> tuple[Check, ...]:
 def inflation(paper: Paper) -> tuple[Check, ...]:
     """Ask how much the SE would have to grow for significance to go (family 31; Bertrand, Duflo, Mullainathan 2004).
 
-    ``t/crit`` against the inflation of a classical DiD SE under AR(1) errors. A number for the reader, not a finding.
+    ``t/crit`` against the inflation of a classical DiD SE under AR(1) errors. A number for the reader, not a
+    finding. Assumes AR(1) errors and a balanced panel. False positives: none, as nothing is called wrong.
     """
     out = []
     treatment, panel = paper.facts.treatment, paper.facts.panel

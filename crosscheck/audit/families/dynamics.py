@@ -125,9 +125,9 @@ def _event_claims(paper: Paper, study: EventStudy, index: int, start: int) -> li
 def placebo(paper: Paper) -> tuple[Check, ...]:
     """Ask whether a placebo test draws what was treated, and whether its tail is plausible (family 28).
 
-    Design: same number of units, same date. Overlap: hypergeometric. Tail: under the classical law a share ``level``
-    of draws is significant at that level, and serial correlation only raises it. The design part has no false
-    positives; the tail is model-based.
+    Design: same number of units, same date. Overlap: hypergeometric. Tail: under the classical law a share
+    ``level`` of draws is significant at that level, and serial correlation only raises it. The design part has no
+    false positives; the tail is model-based. Assumes the declared numbers of units and draws.
     """
     out: list[Check] = []
     treated, panel, treatment = treated_total(paper), paper.facts.panel, paper.facts.treatment

@@ -105,7 +105,8 @@ def increments(paper: Paper) -> tuple[Check, ...]:
     """Ask whether one added regressor raises R2 by what its t says (family 17).
 
     Identity of least squares: ``t**2 = (R2_1 - R2_0)(n - k)/(1 - R2_1)`` for a classical SE, same rows. False
-    positives: low; the interval is wide where the increment is near rounding.
+    positives: low; the interval is wide where the increment is near rounding. Assumes the same rows, unweighted
+    least squares, one regressor more and a classical SE.
     """
     out = []
     for large in paper.columns:
@@ -139,7 +140,8 @@ def increments(paper: Paper) -> tuple[Check, ...]:
 def nested_r2(paper: Paper) -> tuple[Check, ...]:
     """Ask whether R2 rises with every regressor, and what F the added block has (family 19).
 
-    Holds for least squares on the same rows. False positives: low where rows are equal, as declared.
+    Holds for least squares on the same rows. False positives: low where rows are equal, as declared. Assumes the
+    same rows, as declared.
     """
     out = []
     for large in paper.columns:

@@ -144,7 +144,7 @@ def _matched_se(paper: Paper, column: ColumnView, full: int, nobs: Token) -> lis
 def called(paper: Paper) -> tuple[Check, ...]:
     """Ask whether a sample said to leave rows out has fewer rows (family 39).
 
-    Counting; reads what the paper calls the sample. No false positives.
+    Counting; reads what the paper calls the sample. No false positives. Assumes that the name is the paper's.
     """
     out = []
     for column in paper.columns:

@@ -39,7 +39,8 @@ def coefficients(paper: Paper) -> tuple[Check, ...]:
     """Ask whether total = direct + theta phi for every shared term, the constant included (family 15).
 
     Algebra of least squares: omitted-variable formula, exact on the same rows with the same other regressors and
-    unweighted. Any SE. False positives: low; nonlinear models and columns of another N are left out.
+    unweighted. Any SE. False positives: low; nonlinear models and columns of another N are left out. Assumes the
+    same rows and controls in all three columns.
     """
     out: list[Check] = []
     for m in paper.mediations():
@@ -78,9 +79,10 @@ def coefficients(paper: Paper) -> tuple[Check, ...]:
 def hidden_digits(paper: Paper) -> tuple[Check, ...]:
     """Ask what identities say about coefficients that are printed as zero (family 37).
 
-    From ``total = direct + theta phi`` where the term is a mediator, and from stars and the VIF floor
-    ``SE >= s/(sd sqrt(n-1))`` and the line through the means where it is a control. Assumes same rows (and classical
-    SEs for the floor). Reports an interval, never a finding of error.
+    From ``total = direct + theta phi`` where the term is a mediator, and from stars and the VIF floor ``SE >= s/(sd
+    sqrt(n-1))`` and the line through the means where it is a control. Assumes same rows (and classical SEs for the
+    floor). Reports an interval, never a finding of error. False positives: none beyond those of the identities that
+    pin the digits down.
     """
     out: list[Check] = []
     for m in paper.mediations():
@@ -171,7 +173,8 @@ def added_se(paper: Paper) -> tuple[Check, ...]:
     """Ask whether SEs change with the mediator as least squares says (families 16 and 18).
 
     16: ``SE_dir**2 = (s2_new/s2_old) SE_tot**2 + theta**2 SE_phi**2`` for every shared term; 18: ``SE_phi**2 =
-    s2_new/((1 - R2_M) SST_M)``. Classical SEs, same rows. False positives: low.
+    s2_new/((1 - R2_M) SST_M)``. Classical SEs, same rows. False positives: low. Assumes classical SEs and the same
+    rows in both columns.
     """
     out: list[Check] = []
     for m in paper.mediations():
@@ -226,7 +229,8 @@ def indirect_effects(paper: Paper) -> tuple[Check, ...]:
 
     ``1/z**2 = 1/t1**2 + 1/t2**2`` over the printed box, narrowed by the stars. Sobel's test is conservative, so the
     joint-significance rule (Cohen and Cohen 1983) is reported beside it. Assumes the two estimates are independent,
-    which least squares gives. A judgement on a claim, not on a number.
+    which least squares gives. A judgement on a claim, not on a number. False positives: low; Sobel's test errs
+    towards no effect, hence the second rule.
     """
     out: list[Check] = []
     treatment, legend = paper.facts.treatment, paper.legend
@@ -275,7 +279,7 @@ def untested_paths(paper: Paper) -> tuple[Check, ...]:
     """Ask whether indirect effects were tested, and whether their shares can be added (family 30).
 
     Sums ``theta phi/total`` over mediators that enter one at a time. Reads which quantities are printed. No false
-    positives where claims of mechanisms are declared.
+    positives where claims of mechanisms are declared. Assumes that the declared columns are all there are.
     """
     treatment, claims = paper.facts.treatment, [c for c in paper.claims.claim if c.kind == "indirect"]
     found = [m for m in paper.mediations() if treatment and m.path.get(treatment.term, "estimate")]

@@ -23,6 +23,7 @@ def claims(paper: Paper) -> tuple[Check, ...]:
 
     Uses token ids, never a search for strings. Kinds and their rules are those of
     :class:`crosscheck.audit.facts.Claim`. False positives: medium, as transcription of claims is a human act.
+    Assumes sentences quoted as they stand.
     """
     judge = {
         "value": _value, "sign": _sign, "significant": _significant, "insignificant": _insignificant,

@@ -13,6 +13,7 @@ def subgroup_differences(paper: Paper) -> tuple[Check, ...]:
     """Ask whether effects of disjoint subsamples differ (family 29).
 
     ``z = (b1 - b2)/sqrt(se1**2 + se2**2)`` over the printed boxes. Assumes disjoint, independent rows, as declared.
+    False positives: as many as the test has, and more where subsamples are dependent.
     """
     treatment = paper.facts.treatment
     if treatment is None:

@@ -251,8 +251,9 @@ def winsorised(paper: Paper) -> tuple[Check, ...]:
 def residual_spread(paper: Paper) -> tuple[Check, ...]:
     """Ask whether residual variances differ between subsamples by more than design can explain (family 38).
 
-    ``s2 = SE**2 SSD(g)/VIF`` for every possible number g of treated units; the ratio of two subsamples' variances is
-    bounded over all g and VIF in [1, 3]. Assumes classical SEs. The cap on VIF makes it a heuristic.
+    ``s2 = SE**2 SSD(g)/VIF`` for every possible number g of treated units; the ratio of two subsamples' variances
+    is bounded over all g and VIF in [1, 3]. Assumes classical SEs. The cap on VIF makes it a heuristic. False
+    positives: low, as the bounds cover every number of treated units; it never calls a number wrong.
     """
     panel, treatment = paper.facts.panel, paper.facts.treatment
     if panel is None or treatment is None or len(treatment.starts) != 1:

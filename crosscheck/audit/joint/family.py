@@ -28,12 +28,13 @@ def classical_columns(paper: Paper, checks: Sequence[Check]) -> tuple[frozenset[
 def joint(paper: Paper, checks: Sequence[Check], *, explain: bool = True) -> tuple[Check, ...]:
     """Decide for every sample whether its columns can all be printed truly (family 34).
 
-    Source: the equations of :mod:`crosscheck.audit.joint.model`. Assumes the declared regressors, effects and common
-    rows; classical SEs only where declared or named by family 36. Infeasibility is certified by outward-rounded hull
-    consistency or by multipliers of a linear relaxation, verified in fractions, on every part of the box; feasibility
-    by a point from which interval arithmetic computes every printed digit; otherwise ``cannot_tell``. Where classical
-    SEs were inferred, an infeasible block counts as inconsistent only if it stays infeasible without that inference or
-    if changing a single number repairs it.
+    Source: the equations of :mod:`crosscheck.audit.joint.model`. Assumes the declared regressors, effects and
+    common rows; classical SEs only where declared or named by family 36. Infeasibility is certified by outward-
+    rounded hull consistency or by multipliers of a linear relaxation, verified in fractions, on every part of the
+    box; feasibility by a point from which interval arithmetic computes every printed digit; otherwise
+    ``cannot_tell``. Where classical SEs were inferred, an infeasible block counts as inconsistent only if it stays
+    infeasible without that inference or if changing a single number repairs it. False positives: none beyond those
+    of wrong facts, as both answers are certified.
     """
     classical, declared = classical_columns(paper, checks)
     out = []
