@@ -26,6 +26,7 @@ from crosscheck.campaign.stream import CAMPAIGN_FILE, is_complete, read_events
 from crosscheck.cli import cli, main
 from crosscheck.engines.oracle import ENGINE as ORACLE
 from crosscheck.errors import CrosscheckError, EngineMissing, UsageError
+from crosscheck.findings import read_finding
 from crosscheck.results import failed
 from crosscheck.simulate import PanelSpec, make_panel
 from crosscheck.spec import FitRequest, SscSpec, VcovSpec
@@ -262,6 +263,9 @@ def test_a_fault_is_found_shrunk_and_reported_once(tmp_path, fake_engines):
     assert first["status"] == "new"
     assert first["rows"] <= 12
     assert first["discrepancy"]["identity"]["quantity"] == "estimate"
+    folder = tmp_path / first["folder"]
+    assert {"panel.csv", "study.toml", "finding.toml", "issue.md", "repro.py"} <= {p.name for p in folder.iterdir()}
+    assert read_finding(folder).identity.engine == "fake.sign"
 
 
 def panel_lines(folder):

@@ -14,6 +14,7 @@ from typing import Any
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit, Identity
 from crosscheck.campaign.fits import Fitter
+from crosscheck.campaign.folder import write_folder
 from crosscheck.campaign.known import known_rows, recognise, traits_of
 from crosscheck.campaign.plainer import plainer_panel, plainer_request
 from crosscheck.campaign.plan import Settings, cases_of
@@ -22,6 +23,7 @@ from crosscheck.campaign.screen import check, fitter_of
 from crosscheck.canon import plain
 from crosscheck.errors import CrosscheckError
 from crosscheck.frame import Frame
+from crosscheck.runner import utc_now
 from crosscheck.shrink import Layout, shrink
 
 Event = dict[str, Any]
@@ -107,7 +109,9 @@ class Confirmer:
         match = recognise(last, known_rows(), traits_of(shrunk))
         already = merged in self.seen and merged != str(identity)
         self.seen.add(merged)
+        folder = self._folder(shrunk, last) if small and match is None and not already else ""
         return base | {
+            "folder": folder,
             "identities": sorted({str(identity), merged}),
             "status": "known" if match else "repeats" if already else "new",
             "known": match.id if match else "",
@@ -117,6 +121,14 @@ class Confirmer:
             "request": shrunk.request.model_dump(mode="json", exclude_defaults=True),
             "data": _columns(shrunk.frame),
         }
+
+    def _folder(self, case: Case, one: Discrepancy) -> str:
+        """Write the finding below the campaign's folder; return its path in it, empty where there is none."""
+        try:
+            made = write_folder(self.folder / "findings", case, one, self.versions, utc_now().date())
+        except CrosscheckError:
+            return ""
+        return made.relative_to(self.folder).as_posix() if made is not None else ""
 
     def _shrunk(self, case: Case, identity: Identity, fit: Fit) -> tuple[Case, int]:
         """Make a case smaller in three passes: its specification, its request, its rows and values."""
