@@ -87,15 +87,20 @@ def precision_of(request: FitRequest, frame: Frame) -> Precision:
     ----------
     request : FitRequest
     frame : Frame
+        Where it cannot be modelled the precision has the reason.
     """
+    try:
+        return _precision(request, frame)
+    except CrosscheckError as error:
+        return Precision(reason=str(error).partition("\n")[0])
+
+
+def _precision(request: FitRequest, frame: Frame) -> Precision:
     if request.estimator not in ("feols", "fepois", "feglm", "re", "between") or not request.formula:
         return _of_outcome(request, frame)
     formula = parse(request.formula)
     also = tuple(c for c in (request.weights.column if request.weights else "", *request.vcov.cluster) if c)
-    try:
-        matrix = model_matrix(formula, frame, unit=request.unit, time=request.time, also=also)
-    except CrosscheckError as error:
-        return Precision(reason=str(error).partition("\n")[0])
+    matrix = model_matrix(formula, frame, unit=request.unit, time=request.time, also=also)
     weights = np.ones(matrix.y.size)
     if request.weights is not None:
         weights = frame[request.weights.column].as_float()[matrix.rows]
@@ -187,10 +192,8 @@ def _of_matrix(
         if kept[k]:
             unit[names[i]] = stol * spread / left[k]
             noise[names[i]] = NO_VARIANCE * own / left[k] / np.sqrt(y.size)
-    largest = max(float(np.max(np.abs(matrix.X[keep]), initial=0.0)), 1.0)
-    reach = (
-        stol * (spread + about) * (1.0 + sum(float(r) / float(n) for r, n in zip(raw[kept], left[kept], strict=True)))
-    )
+    far_off = 1.0 + float(np.sum(raw[kept] / left[kept]))  # how far from the data the intercept is
+    reach = stol * (spread + about) * far_off
     se = max(ITERATED_SE_RTOL if iterated else SE_RTOL, rounding * spread / max(own, 1e-300))
     return Precision(
         rtol=max(ITERATED_RTOL if iterated else RTOL, rounding),
@@ -198,7 +201,7 @@ def _of_matrix(
         unit=unit,
         noise=noise,
         default=reach / np.sqrt(y.size) if INTERCEPT in names else stol * spread,
-        floor=NO_VARIANCE * own / y.size / largest,
+        floor=NO_VARIANCE * own / y.size * far_off,
         fit=1e-8 + rounding * (about / max(spread, 1e-300)) ** 2,
         perfect=own <= PERFECT * max(spread, ROUNDINGS * about) or se > 1e-2,
         full_rank=full_rank,

@@ -153,8 +153,8 @@ class OtherProcess:
 _TWINS: WeakKeyDictionary[Case, dict[str, Twin | str]] = WeakKeyDictionary()
 
 
-UNDECIDED = ("propensity", "overlap")
-"""Errors that a threshold decides: at which step a logit that diverges is given up."""
+UNDECIDED = ("propensity", "overlap", "fit every observation")
+"""Errors that a threshold decides: at which step a logit that diverges is given up, what variance is none."""
 
 
 def answers(
