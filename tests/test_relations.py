@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections import Counter
 
@@ -23,7 +24,7 @@ from crosscheck.spec import FitRequest
 PROPERTIES = {p.id: p for p in (*RELATIONS, *TRUTHS)}
 WITH_ORACLE = ("feols", "att_gt", "sunab", "re", "between")
 OUTCOMES = ("continuous", "continuous", "continuous", "count", "binary")
-NEEDS_OTHER_ENGINES = {"flip_outcome", "scale_counts", "other_process"}
+NEEDS_OTHER_ENGINES = {"flip_outcome", "scale_counts", "other_process", "data_frame"}
 NO_CLOSED_FORM = "the closed forms know neither logit nor Poisson"
 
 
@@ -163,6 +164,25 @@ def test_another_process_is_asked_where_there_is_one():
     checked = PROPERTIES["other_process"].check(a_case(), Two())
     assert [d.identity.quantity for d in checked.discrepancies] == ["terms"]
     assert PROPERTIES["other_process"].check(a_case(), oracle).reason == "there is no other process"
+
+
+def test_pyfixest_reads_a_data_frame_in_any_dress():
+    engine = pytest.importorskip("crosscheck.engines.pyfixest").ENGINE
+    pytest.importorskip("pyfixest")
+    prop, seen = PROPERTIES["data_frame"], set()
+    for seed in range(30):
+        case = a_case({"vcov": {"type": "CRV1", "cluster": ("unit",)}}, seed=seed, units=6).with_(engines=("pyfixest",))
+        dress = prop.twin(case).second.request.options["dress"]
+        if dress in seen:
+            continue
+        seen.add(dress)
+        if dress == "arrow" and importlib.util.find_spec("pyarrow") is None:
+            continue
+        checked = prop.check(case, lambda _, request, frame: engine.fit(request, frame))
+        assert checked.compared, (dress, checked)
+        assert not checked.discrepancies, (dress, checked.discrepancies)
+    assert len(seen) == 7
+    assert PROPERTIES["data_frame"].applies(a_case()).startswith("it speaks of pyfixest")
 
 
 def test_nothing_missing_is_taken_as_agreeing():

@@ -34,12 +34,15 @@ class Relation:
     id, title : str
     make : callable
         The twin of a case's question, or why there is none. Draws come from a generator that the case's seed decides.
+    engines : tuple of str
+        Those that the relation speaks of; empty: all.
     """
 
     id: str
     title: str
     make: Make
     kind: PropertyKind = "relation"
+    engines: tuple[str, ...] = ()
 
     def twin(self, case: Case) -> Twin | str:
         """Return the twin of a case's question, or the reason why there is none."""
@@ -57,8 +60,13 @@ class Relation:
 
     def applies(self, case: Case) -> str:
         """Return an empty string where the relation speaks of a case, else the reason why not."""
+        if not self._engines(case):
+            return f"it speaks of {', '.join(self.engines)} alone"
         made = self.twin(case)
         return made if isinstance(made, str) else ""
+
+    def _engines(self, case: Case) -> tuple[str, ...]:
+        return tuple(e for e in case.engines if not self.engines or e.partition("@")[0] in self.engines)
 
     def asks(self, case: Case) -> Sequence[Ask]:
         """Return both questions for each engine."""
@@ -67,7 +75,7 @@ class Relation:
             return ()
         return tuple(
             Ask(engine=engine, request=q.request, frame=q.frame)
-            for engine in case.engines
+            for engine in self._engines(case)
             for q in (made.first, made.second)
         )
 
@@ -80,7 +88,7 @@ class Relation:
         if precision.reason:
             return Checked(reason=precision.reason)
         compared, found, reason = 0, [], ""
-        for engine in case.engines:
+        for engine in self._engines(case):
             first, second = (fit(engine, q.request, q.frame) for q in (made.first, made.second))
             done, differences, why = answers(first, second, made, precision)
             compared += done

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from crosscheck.conventions import SmallSample, all_parameters, interval, p_of
 from crosscheck.engines import _pyfixest_code
 from crosscheck.engines import _pyfixest_versions as versions
+from crosscheck.engines._dress import among_others, dressed
 from crosscheck.engines._pyfixest_covariance import NO_FACTOR, Covariance, covariance_of, ssc_of
 from crosscheck.engines._pyfixest_design import Design, build
 from crosscheck.engines._shared import (
@@ -167,6 +168,7 @@ class Pyfixest:
             unknown,
             serial,
             request.options.get("tolerance"),
+            request.options.get("dress"),
         )
         last = self._last
         if last.key == key and last.design is not None:
@@ -231,10 +233,14 @@ def _estimate(request: FitRequest, design: Design, covariance: Covariance) -> tu
     later = covariance.kwargs is not None and design.instruments
     if later:
         options |= {"vcov": "iid", "vcov_kwargs": None}
-    data = pd.DataFrame({**design.data, **covariance.columns}, copy=False)
+    dress = request.options.get("dress")
+    text, data = among_others(design.text, pd.DataFrame({**design.data, **covariance.columns}, copy=False), dress)
+    data = dressed(data, dress)
     with recording() as made:
         try:
-            model = estimate(design.text, data, **options)
+            model = estimate(text, data, **options)
+            if dress == "multiple":
+                model = model.to_list()[0]
             if later:
                 model.vcov(covariance.type, vcov_kwargs=covariance.kwargs)
         except (ValueError, RuntimeError, np.linalg.LinAlgError) as error:
