@@ -108,6 +108,12 @@ def _precision(request: FitRequest, frame: Frame) -> Precision:
     pooled = _of_matrix(request, matrix, np.sqrt(weights[keep]), keep)
     if request.estimator not in ("re", "between") or pooled.reason or request.unit is None:
         return pooled
+    if request.estimator == "re":
+        within = replace(formula, fixed_effects=((request.unit,),), intercept=False)
+        inside = model_matrix(within, frame, unit=request.unit, time=request.time)
+        rows = np.ones(inside.y.size, dtype=bool)
+        if _of_matrix(request, inside, np.ones(inside.y.size), rows).perfect:
+            return Precision(reason="within units the fit is perfect: there is no variance to weigh the means by")
     units = _unit_means(matrix, combined_codes(frame, (request.unit,))[0][matrix.rows])
     between = _of_matrix(request, units, np.ones(units.y.size), np.ones(units.y.size, dtype=bool))
     return between if between.reason or request.estimator == "between" else _worse(pooled, between)

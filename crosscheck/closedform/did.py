@@ -71,6 +71,8 @@ def group_time_effects(sample: Sample, *, method: str, control: Control, base: s
                 compared = comparison(sample.data.cohort, float(g), max(float(t), start) + anticipation, control)
                 effect = _effect(sample, method, float(g), float(t), start, compared)
             rows.append((float(g), float(t), effect))
+    if not rows:
+        raise DataError("no cohort that is left has a period before and a period after treatment")
     return GroupTime(
         group=np.array([g for g, _, _ in rows]),
         time=np.array([t for _, t, _ in rows]),
