@@ -316,7 +316,7 @@ def _result(
 
 def _rows(request: FitRequest, frame: Frame, model: Any, design: Design) -> tuple[Block, ...]:
     """Return fitted values and residuals, as the package's own methods give them."""
-    if not request.also or request.estimator == "sunab":
+    if not request.also or request.estimator == "sunab" or design.instruments:  # predict() refuses IV
         return ()
     used = np.flatnonzero(design.rows)[design.complete]
     found: dict[str, Any] = {}
