@@ -52,7 +52,8 @@ def against_estimates(
         k = _parameters(result)
         ks = feasible_k(column)
         if k is not None and ks:
-            words = f"Adjusted R2 of {column.name} counts {ks[0]} to {ks[-1]} parameters; the re-estimation has {k:g}."
+            span = f"{ks[0]}" if len(ks) == 1 else f"{ks[0]} to {ks[-1]}"
+            words = f"Adjusted R2 of {column.name} counts {span} parameters; the re-estimation has {k:g}."
             box = Interval(float(ks[0]), float(ks[-1]))
             out.append(_check(f"4:{column.key}:data", 4, tokens, k in ks, f"K in {list(ks)} against {k:g}", words, box))
     totals = {sum(g for g, _ in option) for option in report.paper.cohorts}
