@@ -141,6 +141,11 @@ def _lm_checks(request: FitRequest, formula: Formula | None) -> tuple[Check, ...
         ),
         (vcov == "CRV3" and clusters == 2, "notimpl", "two-way CRV3 is not asked for: packages differ in what it is"),
         (
+            vcov == "CRV3" and request.weights is not None,
+            "notyet",
+            "sandwich's vcovCL(type = 'HC3') of a weighted regression is not the cluster jackknife",
+        ),
+        (
             vcov == "CRV3" and _effects_in_clusters(request, formula),
             "never",
             "sandwich's clustered HC3 inverts I - H_g, singular where effects are nested in clusters",
