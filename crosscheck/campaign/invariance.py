@@ -187,7 +187,7 @@ def held(
             continue
         if quantity in GOODNESS and (precision.perfect or precision.fit > 1e-4):
             continue
-        if quantity == "r2_within" and None in (want, got) and abs(want or got or 0.0) < 1e-6:
+        if quantity == "r2_within" and {want, got} <= {None, 0.0, 1.0} and want != got:
             continue  # the effects leave nothing but rounding to explain
         compared += 1
         allowed = 0.0
