@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from crosscheck.errors import CrosscheckError
 from crosscheck.formula import parse
-from crosscheck.formula_tree import INTERCEPT
+from crosscheck.formula_tree import INTERCEPT, Call
 from crosscheck.frame import Frame
 from crosscheck.modelmatrix import ModelMatrix, combined_codes, model_matrix
 from crosscheck.spec import FitRequest
@@ -31,6 +31,8 @@ RTOL, STOL, SE_RTOL = 1e-8, 1e-8, 1e-6
 ITERATED_RTOL, ITERATED_SE_RTOL = 1e-5, 1e-4
 """Of estimators that stop iterating at a tolerance of their own (fepois, feglm)."""
 ROUNDINGS = 1e3 * np.finfo(float).eps
+SUMS = 10 * np.finfo(float).eps
+"""Sums of scores over periods, and of their lags, cancel: of columns as they stand an offset costs its square."""
 COLLINEAR, EXACT, FAR = 1e3, 1e13, 1e7
 PERFECT = 1e-7
 LEVERAGE = 1e-5
@@ -96,6 +98,8 @@ def precision_of(request: FitRequest, frame: Frame) -> Precision:
 
 
 def _precision(request: FitRequest, frame: Frame) -> Precision:
+    if request.estimator == "sunab":
+        return _of_cohorts(request, frame)
     if request.estimator not in ("feols", "fepois", "feglm", "re", "between") or not request.formula:
         return _of_outcome(request, frame)
     formula = parse(request.formula)
@@ -201,6 +205,8 @@ def _of_matrix(
     far_off = 1.0 + float(np.sum(raw[kept] / left[kept]))  # how far from the data the intercept is
     reach = stol * (spread + about) * far_off
     se = max(ITERATED_SE_RTOL if iterated else SE_RTOL, rounding * spread / max(own, 1e-300))
+    if request.vcov.type in ("NW", "DK"):
+        se = max(se, SUMS * (near * far) ** 2)
     return Precision(
         rtol=max(ITERATED_RTOL if iterated else RTOL, rounding),
         se_rtol=se,
@@ -238,6 +244,18 @@ def _of_outcome(request: FitRequest, frame: Frame) -> Precision:
     return Precision(
         default=slack, floor=max(NO_VARIANCE * spread, 1e6 * np.finfo(float).eps * largest), perfect=perfect
     )
+
+
+def _of_cohorts(request: FitRequest, frame: Frame) -> Precision:
+    """Return the precision of effects by cohort and period, no better than that of the regressors beside them."""
+    formula, outcome = parse(request.formula), _of_outcome(request, frame)
+    beside = tuple(t for t in formula.terms if not any(isinstance(f, Call) and f.function == "sunab" for f in t))
+    if outcome.reason or not beside:
+        return outcome
+    matrix = model_matrix(replace(formula, terms=beside), frame, unit=request.unit, time=request.time)
+    every = np.ones(matrix.y.size, dtype=bool)
+    regressors = _of_matrix(request, matrix, np.ones(matrix.y.size), every)
+    return regressors if regressors.reason else _worse(outcome, regressors)
 
 
 def _only_effects(request: FitRequest, frame: Frame) -> bool:
