@@ -88,6 +88,7 @@ def model_matrix(
     time: str | None = None,
     drop_missing: bool = True,
     also: Collection[str] = (),
+    among: NDArray[np.bool_] | None = None,
 ) -> ModelMatrix:
     """Build the arrays of a model.
 
@@ -101,6 +102,8 @@ def model_matrix(
         Leave out rows with a missing or infinite value. Otherwise they stay, with NaN and codes of -1.
     also : collection of str
         Further columns (weights, clusters) whose missing or infinite values leave a row out.
+    among : array of bool, shape (rows,), optional
+        Rows that may be in the sample; lags look at the others as well.
 
     Raises
     ------
@@ -119,7 +122,7 @@ def model_matrix(
     instruments, instrument_names = _stack(builder.design(iv.instruments if iv else (), intercept=True), frame.nrows)
     effects = [combined_codes(frame, fe) for fe in formula.fixed_effects]
 
-    keep = np.ones(frame.nrows, dtype=bool)
+    keep = np.ones(frame.nrows, dtype=bool) if among is None else among.copy()
     if drop_missing:
         keep &= np.isfinite(y)
         for matrix in (x, endogenous, instruments):

@@ -421,3 +421,29 @@ def test_where_fixest_departs_the_formula_is_lm_s(tmp_path):
     theirs = [answer["coefs"][r.term]["std_error"] for r in found.coefs]
     # a later fixest may have it right
     assert theirs in (pytest.approx(errors["fixest"], rel=1e-9), pytest.approx(errors["formula"], rel=1e-9))
+
+
+@pytest.mark.parametrize("engine", ["oracle", "linearmodels", "statsmodels"])
+def test_a_lag_looks_at_rows_that_are_not_in_the_sample(engine):
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=24), rng.normal(size=24)
+    before = np.where(np.arange(24) % 6 == 0, np.nan, np.roll(x, 1))
+    weight = np.where(
+        np.arange(24) == 9, 0.0, 1.0 + np.arange(24) % 3
+    )  # a row of weight 0, which the next one looks at
+    frame = Frame(
+        (
+            integers("unit", np.repeat([1, 2, 3, 4], 6)),
+            integers("time", np.tile(np.arange(6), 4)),
+            floats("x", x),
+            floats("y", y),
+            floats("before", before),
+            floats("weight", weight),
+        ),
+        24,
+    )
+    more = {"unit": "unit", "time": "time", "weights": "weight"}
+    lagged = get(engine).fit(ask("y ~ lag(x, 1)", **more), frame)
+    column = get(engine).fit(ask("y ~ before", **more), frame)
+    assert lagged.stats.nobs == column.stats.nobs == 19
+    assert lagged.coefs[1].estimate == pytest.approx(column.coefs[1].estimate, rel=1e-12)

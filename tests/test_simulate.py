@@ -601,8 +601,9 @@ def test_hypothesis_draws_panels_that_hold_together(panel):
     frame, truth = panel.frame, panel.truth
     assert {"unit", "time", "y", "treated", "cohort"} <= set(frame.names)
     assert sum(size for _, size in truth.cohorts) == panel.spec.units
+    dated = ~frame["time"].missing
     untreated = (frame["cohort"].values == 0) | (frame["time"].values < frame["cohort"].values)
-    assert np.array_equal(frame["treated"].values == 0, untreated)
+    assert np.array_equal((frame["treated"].values == 0)[dated], untreated[dated])
 
 
 PLANTED = {

@@ -34,12 +34,11 @@ from crosscheck.engines._shared import (
     rows_block,
     squeezed,
     ssc_words,
-    usable_rows,
+    usable_model,
     weights_of,
 )
 from crosscheck.errors import DataError, Unsupported
 from crosscheck.formula import Formula, parse
-from crosscheck.modelmatrix import model_matrix
 from crosscheck.results import Block, CoefRow, Conventions, EstimationResult, FitStats
 
 if TYPE_CHECKING:
@@ -143,11 +142,7 @@ def linear_model(request: FitRequest, frame: Frame, formula: Formula | None = No
         Where no row is left or the model cannot be identified.
     """
     formula = formula or parse(request.formula, columns=frame.names)
-    usable = usable_rows(request, frame)
-    also = (request.weights.column,) if request.weights else ()
-    sample = frame.take(usable) if not usable.all() else frame
-    matrix = model_matrix(formula, sample, unit=request.unit, time=request.time, also=also)
-    used = sample.take(matrix.rows)
+    matrix, used = usable_model(request, formula, frame, also=(request.weights.column,) if request.weights else ())
     weights = weights_of(request, used)
     frequency = request.weights is not None and request.weights.type == "frequency"
     effects = {fe: matrix.fe_codes[:, j] for j, fe in enumerate(formula.fixed_effects)}

@@ -12,10 +12,10 @@ import numpy as np
 from crosscheck.closedform.absorb import Groups
 from crosscheck.closedform.random_effects import Components, panel_of, transform, variance_components
 from crosscheck.engines._oracle_linear import LinearModel, assemble, coef_rows, conventions_of, inference
-from crosscheck.engines._shared import codes_of, squeezed, ssc_words, usable_rows
+from crosscheck.engines._shared import codes_of, squeezed, ssc_words, usable_model
 from crosscheck.errors import DataError, Unsupported
 from crosscheck.formula import parse
-from crosscheck.modelmatrix import ModelMatrix, model_matrix
+from crosscheck.modelmatrix import ModelMatrix
 from crosscheck.results import EstimationResult, Extra, FitStats
 
 CONSTANT = 64 * np.finfo(float).eps
@@ -73,14 +73,11 @@ def fit_panel(engine: str, request: FitRequest, frame: Frame) -> EstimationResul
 
 
 def _matrix(request: FitRequest, frame: Frame) -> tuple[ModelMatrix, Frame]:
-    usable = usable_rows(request, frame)
-    sample = frame.take(usable) if not usable.all() else frame
     panel = tuple(name for name in (request.unit, request.time) if name is not None)
     formula = parse(request.formula, columns=frame.names)
     if not formula.intercept:
         raise Unsupported("random effects and between models without an intercept are not worked out here (notimpl)")
-    matrix = model_matrix(formula, sample, unit=request.unit, time=request.time, also=panel)
-    return matrix, sample.take(matrix.rows)
+    return usable_model(request, formula, frame, also=panel)
 
 
 def _random(

@@ -13,10 +13,9 @@ from crosscheck.closedform.goodness import goodness
 from crosscheck.closedform.sunab import averages, interactions
 from crosscheck.engines._cohorts import small_cohorts
 from crosscheck.engines._oracle_linear import Inference, LinearModel, assemble, coef_rows, conventions_of, inference
-from crosscheck.engines._shared import codes_of, ssc_words, usable_rows, weights_of
+from crosscheck.engines._shared import codes_of, ssc_words, usable_model, weights_of
 from crosscheck.errors import Unsupported
 from crosscheck.formula import Call, Formula, Name, parse
-from crosscheck.modelmatrix import model_matrix
 from crosscheck.results import EstimationResult, FitStats
 
 if TYPE_CHECKING:
@@ -95,11 +94,8 @@ def _model(
     request: FitRequest, frame: Frame, rest: Formula, cohort: str, period: str
 ) -> tuple[LinearModel, Interactions, int]:
     """Fit the saturated regression; also the position of the first interaction among its columns."""
-    usable = usable_rows(request, frame)
-    sample = frame.take(usable) if not usable.all() else frame
     weighted = (request.weights.column,) if request.weights else ()
-    matrix = model_matrix(rest, sample, unit=request.unit, time=request.time, also=(cohort, period, *weighted))
-    used = sample.take(matrix.rows)
+    matrix, used = usable_model(request, rest, frame, also=(cohort, period, *weighted))
     made = interactions(used[cohort].as_float(), used[period].as_float())
     final = used.take(made.rows)
     weights = weights_of(request, final)

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosscheck.conventions import Counts
-from crosscheck.engines._shared import Codes, codes_of, counts_for, require_clusters, squeezed, usable_rows, weights_of
+from crosscheck.engines._shared import Codes, codes_of, counts_for, require_clusters, squeezed, usable_model, weights_of
 from crosscheck.errors import DataError
 from crosscheck.formula import Formula
-from crosscheck.modelmatrix import ModelMatrix, model_matrix
+from crosscheck.modelmatrix import ModelMatrix
 
 if TYPE_CHECKING:
     from crosscheck.frame import Frame
@@ -53,18 +53,15 @@ def sample_of(request: FitRequest, formula: Formula, frame: Frame) -> Sample:
     DataError
         Where no row is left, or a panel estimator finds two rows for a unit and period.
     """
-    usable = usable_rows(request, frame)
-    sample = frame if usable.all() else frame.take(usable)
     ids = tuple(name for name in (request.unit, request.time) if name is not None)
     weights = (request.weights.column,) if request.weights else ()
     panel = len(ids) == 2 and formula.iv is None
     needed = ids if panel and request.estimator != "feols" else ()
-    matrix = model_matrix(formula, sample, unit=request.unit, time=request.time, also=(*weights, *needed))
-    used = sample.take(matrix.rows)
+    matrix, used = usable_model(request, formula, frame, also=(*weights, *needed))
     unit: Codes | None = None
     time: Codes | None = None
     if request.vcov.type in ("NW", "DK") and request.time is not None:
-        time = squeezed(codes_of(used, (request.time,)))  # usable_rows left out rows without a period
+        time = squeezed(codes_of(used, (request.time,)))  # rows without a period are not usable
     # where the model does not need them, a row without unit or period is in the sample, and there is no panel
     if panel and not any(used[name].missing.any() for name in ids):
         unit, time = (squeezed(codes_of(used, (name,))) for name in ids)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from crosscheck.conventions import Counts, SmallSample, Ssc, default_lag, nested_effects, small_sample
 from crosscheck.errors import DataError, Unsupported
-from crosscheck.formula import Binary, Call, Expr, Formula, Name, Negative, Number
-from crosscheck.modelmatrix import combined_codes
+from crosscheck.formula import Binary, Call, Expr, Formula, Name, Negative, Number, functions
+from crosscheck.modelmatrix import ModelMatrix, combined_codes, model_matrix
 from crosscheck.results import Block, CoefRow, Condition, Extra
 
 if TYPE_CHECKING:
@@ -96,6 +96,22 @@ def usable_rows(request: FitRequest, frame: Frame) -> NDArray[np.bool_]:
         for name in filter(None, (request.time, request.unit if request.vcov.type == "NW" else None)):
             rows &= ~frame[name].missing
     return rows
+
+
+def usable_model(
+    request: FitRequest, formula: Formula, frame: Frame, *, also: Collection[str] = ()
+) -> tuple[ModelMatrix, Frame]:
+    """Build the model of the usable rows, and the frame of the rows that are in it.
+
+    A lag is the value of the period before, whether or not that row is itself in the sample.
+    """
+    usable = usable_rows(request, frame)
+    if "lag" in functions(formula) or usable.all():
+        matrix = model_matrix(formula, frame, unit=request.unit, time=request.time, also=also, among=usable)
+        return matrix, frame.take(matrix.rows)
+    sample = frame.take(usable)
+    matrix = model_matrix(formula, sample, unit=request.unit, time=request.time, also=also)
+    return matrix, sample.take(matrix.rows)
 
 
 def require_rows(rows: NDArray[np.bool_], names: Sequence[str]) -> int:
