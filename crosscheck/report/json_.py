@@ -95,14 +95,15 @@ def _cell(c: CellRow) -> dict[str, Any]:
         "diff_in_se": c.diff_in_se,
         "verdict": c.verdict,
         "severity": c.severity,
-        "explanations": [_explanation(e) for e in c.explanations],
+        "explanations": [explanation_data(e) for e in c.explanations],
         "printed": c.printed,
         "reason": c.reason,
         "tolerance": c.tolerance,
     }
 
 
-def _explanation(e: Explanation) -> dict[str, Any]:
+def explanation_data(e: Explanation) -> dict[str, Any]:
+    """Return an explanation as it stands in ``report.json``."""
     return {
         "rule": e.rule,
         "title": e.title,
@@ -126,6 +127,6 @@ def _finding(f: Finding) -> dict[str, Any]:
         "quantities": list(f.quantities),
         "pairs": [{"reference": reference, "candidate": candidate} for reference, candidate in f.pairs],
         "cells": len(f.cells),
-        "explanations": [_explanation(e) for e in f.explanations],
+        "explanations": [explanation_data(e) for e in f.explanations],
         "example": _cell(f.example),
     }

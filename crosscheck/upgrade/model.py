@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from crosscheck.canon import plain
+from crosscheck.report.json_ import explanation_data
 from crosscheck.report.model import CellRow, EngineRow, Explanation, Value
 from crosscheck.verdict import Severity
 
@@ -194,7 +195,7 @@ def _change(c: Change) -> dict[str, Any]:
         "title": c.title,
         "places": [{"table": table, "column": column} for table, column in c.places],
         "supports": [{"witness": source, "side": side, "numbers": count} for source, side, count in c.supports],
-        "explanations": [_explanation(e) for e in c.explanations],
+        "explanations": [explanation_data(e) for e in c.explanations],
         "numbers": [
             {
                 "table": m.cell.table,
@@ -211,16 +212,4 @@ def _change(c: Change) -> dict[str, Any]:
             }
             for m in c.moved
         ],
-    }
-
-
-def _explanation(e: Explanation) -> dict[str, Any]:
-    return {
-        "rule": e.rule,
-        "title": e.title,
-        "formula": e.formula,
-        "replay": e.replay,
-        "digits_after": e.digits_after,
-        "remedy": dict(e.remedy),
-        "references": list(e.references),
     }
