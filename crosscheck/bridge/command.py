@@ -11,6 +11,7 @@ from crosscheck.bridge.discovery import find_r, r_scripts_dir
 from crosscheck.errors import EngineMissing, UsageError
 
 PINNED_WORKER = Path(__file__).with_name("pinned_worker.py")
+THIN_WORKER = Path(__file__).parents[1] / "upgrade" / "thin" / "worker.py"
 GIB = 2**30
 SMALLEST_LIMIT = 4 * GIB
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -57,6 +58,8 @@ def command_of(kind: str, *, python: str | None = None, scripts: Sequence[str] =
         Where the worker needs R and there is none.
     """
     interpreter = python or sys.executable
+    if kind == "thin":
+        return [interpreter, str(THIN_WORKER)]  # older interpreters have no -P; the worker leaves its folder itself
     if kind == "python" and python is not None:
         return [interpreter, "-P", str(PINNED_WORKER)]
     if kind == "python":
@@ -69,7 +72,7 @@ def command_of(kind: str, *, python: str | None = None, scripts: Sequence[str] =
         return [interpreter, "-m", "crosscheck.bridge.rpy2_worker", folder, *scripts]
     if kind == "rscript":
         return [r.rscript, "--vanilla", str(r_scripts_dir() / "worker.R"), folder, *scripts]
-    raise UsageError(f"there is no worker of kind {kind!r}", allowed="python, rpy2, rscript")
+    raise UsageError(f"there is no worker of kind {kind!r}", allowed="python, rpy2, rscript, thin")
 
 
 def environment_of(kind: str, *, python: str | None = None) -> dict[str, str]:

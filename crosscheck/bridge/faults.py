@@ -20,7 +20,7 @@ def describe_death(returncode: int, kind: str) -> str:
         if number == signal.SIGKILL:
             return f"killed: signal {number} (SIGKILL), perhaps for lack of memory"
         return f"crashed: signal {number} ({signal_name(number)})"
-    guess = "sys.exit or os._exit in the engine?" if kind == "python" else "quit() in R?"
+    guess = "sys.exit or os._exit in the engine?" if kind in ("python", "thin") else "quit() in R?"
     return f"left with code {returncode} ({guess})"
 
 

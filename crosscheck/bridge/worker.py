@@ -13,9 +13,9 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from crosscheck.bridge.command import THREADS, command_of, default_memory_limit, environment_of
 from crosscheck.bridge.faults import describe_death, describe_timeout
@@ -23,9 +23,8 @@ from crosscheck.bridge.process import TAIL_SHOWN, ProtocolError, WorkerDied, Wor
 from crosscheck.errors import DataError, EngineMissing
 from crosscheck.frame import Frame
 from crosscheck.results import EstimationResult, failed, result_from_json
-from crosscheck.spec import FitRequest
 
-Kind = Literal["python", "rpy2", "rscript"]
+Kind = Literal["python", "rpy2", "rscript", "thin"]
 
 START_TIMEOUT = 60.0
 PUT_TIMEOUT = 120.0
@@ -43,13 +42,37 @@ def _close_all() -> None:
         worker.close()
 
 
+class Question(Protocol):
+    """What is asked of an engine: a :class:`FitRequest`, or a call of a package as its users write it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON that crosses to the worker."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class FitItem:
-    """One question for :meth:`Worker.fit_many`: which engine, what, on which sample."""
+    """One question for :meth:`Worker.fit_many`: which engine, what, on which sample.
+
+    ``more`` are further fields of the item (``docs/protocol.md``); ``new_rows`` further rows, such as those to predict
+    on, which the worker finds under the key ``new_rows``.
+    """
 
     engine: str
-    request: FitRequest
+    request: Question
     frame: Frame
+    more: Mapping[str, Any] = field(default_factory=dict)
+    new_rows: Frame | None = None
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """Return the frames that the worker must have."""
+        return (self.frame,) if self.new_rows is None else (self.frame, self.new_rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the item as it crosses."""
+        item = {"engine": self.engine, "key": self.frame.key, "request": self.request.to_json(), **self.more}
+        return item if self.new_rows is None else {**item, "new_rows": self.new_rows.key}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +89,14 @@ class Worker:
     Parameters
     ----------
     kind : str
-        ``python``, ``rpy2`` or ``rscript``.
+        ``python``, ``rpy2``, ``rscript`` or ``thin`` (a package asked as its users ask it, where nothing of ours is).
     memory_limit : int, optional
         Address space of the process in bytes; ``None`` for :func:`~crosscheck.bridge.command.default_memory_limit`,
         0 for none.
     recycle_after : int
         Fits after which the process is replaced, since a heap that was damaged shows only later.
     python : str, optional
-        Interpreter of a ``python`` worker, such as that of an environment with another version of a package.
+        Interpreter of a ``python`` or ``thin`` worker, such as that of an environment with another version.
     scripts : sequence of str
         Further R files that an R worker sources; tests bring faulty engines with them.
     start_timeout : float
@@ -193,7 +216,7 @@ class Worker:
                 old, _ = self._frames.popitem(last=False)
                 self._exchange({"op": "drop", "key": old}, b"", timeout)
 
-    def fit(self, engine: str, request: FitRequest, frame: Frame, timeout: float = 120.0) -> EstimationResult:
+    def fit(self, engine: str, request: Question, frame: Frame, timeout: float = 120.0) -> EstimationResult:
         """Ask for one fit; never raises for what an engine does.
 
         Parameters
@@ -244,14 +267,15 @@ class Worker:
             self.start()
             batch: list[FitItem] = []
             for item in items:
-                if batch and checked_key(item.frame) not in self._frames:
+                if batch and any(checked_key(f) not in self._frames for f in item.frames):
                     break
-                self.put(item.frame)
+                for frame in item.frames:
+                    self.put(frame)
                 batch.append(item)
             process, limit = self._running(), timeout
             self._number += 1
             number, started = self._number, time.monotonic()
-            questions = [{"engine": i.engine, "key": i.frame.key, "request": i.request.to_json()} for i in batch]
+            questions = [i.to_json() for i in batch]
             process.send({"op": "batch", "id": number, "items": questions}, deadline=started + timeout)
             for item in batch:
                 answer = self._receive(number, time.monotonic() + timeout)
