@@ -28,6 +28,10 @@ cc_fit_fixest <- function(request, frame) {
   parts <- cc_formula(request$formula, frame)
   weights <- cc_weights_symbol(request, frame)
   needs <- cc_vcov_symbols(request, frame)
+  if (cc_fixest_unchecked(request, parts)) {
+    checked <- options(dreamerr_check = FALSE)
+    on.exit(options(checked))
+  }
   vcov_symbols <- c(needs$cluster, needs$unit, needs$time)
   missing_ <- Filter(function(s) anyNA(cc_values(frame, s, request)), vcov_symbols)
 
@@ -46,6 +50,14 @@ cc_fit_fixest <- function(request, frame) {
   summary_ <- cc_fixest_summary(fit, request, parts, needs)
   seconds <- as.numeric(difftime(Sys.time(), began, units = "secs"))
   cc_fixest_result(fit, summary_, request, frame, needs, seconds)
+}
+
+# fixest spends two fifths of a small fit on the types of its arguments (package dreamerr, whose setDreamerr_check() says
+# whether). They are left out where nothing of a user's is among the arguments: columns, formula and words are made here,
+# and no number depends on the checks (tests/test_r_fixest.py). Tolerances, lags and functions in a formula are checked.
+cc_fixest_unchecked <- function(request, parts) {
+  request$estimator %in% c("feols", "fepois", "feglm") && !length(setdiff(parts$calls, CC_ARITHMETIC)) &&
+    !request$vcov$type %in% c("NW", "DK") && is.null(request$options$tolerance)
 }
 
 cc_fixest_formula <- function(parts) {

@@ -106,6 +106,7 @@ cc_display <- function(frame, texts) {
 }
 
 cc_put_names_back <- function(frame, texts) {
+  if (all(grepl(paste0("^", frame$prefix, "[nf][0-9]+z$"), texts))) return(frame$names[cc_number(texts)])
   hits <- gregexpr(paste0(frame$prefix, "[nfle][0-9]+z"), texts)
   found <- unique(unlist(regmatches(texts, hits)))
   if (!length(found)) return(texts)

@@ -252,6 +252,12 @@ def test_several_covariances_of_one_model_do_not_depend_on_their_order(r):
         assert a.conventions == b.conventions
 
 
+def test_fixest_checks_arguments_again_once_a_fit_is_over(r):
+    fit(r, "y ~ x + z | unit")
+    checked = r.fit("r.checked", FitRequest(formula="`y` ~ 1"), PANEL)
+    assert checked.extras[0].value == 1
+
+
 def test_singletons_stay_and_counts_are_right(r):
     data = frame(
         number("y", [1.0, 2.0, 4.0, 3.0, 5.0, 9.0]),

@@ -8,7 +8,7 @@ regressor that is nearly collinear and the other does not: both are fitted witho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +27,8 @@ TINY = 1.5e-8
 """Eigenvalues floored at 1e-16 give standard errors of 1e-8, whatever the covariance was."""
 MARGIN = 10.0
 DRAWS = 2
+HOPELESS = 1000.0
+"""A number that has moved a thousandth of what it should will not move far enough at the next draw."""
 DIFFERENT = ("unexplained", "missing_candidate", "missing_reference")
 
 
@@ -58,21 +60,12 @@ def explain_conditioning(
     formula = parse(request.formula)
     groups = {n for parts in formula.fixed_effects for n in parts} | set(request.vcov.cluster)
     numbers = [n for n in names(formula) if n not in groups]
-    spread: dict[tuple[str, str], float] = {}
-    changed_terms = False
-    for side in (reference, candidate):
-        base = {(t, q): v for t, q, v in side.quantities()}
-        for draw in range(DRAWS):
-            again = fit(side.engine, request, jittered(frame, numbers, draw + 1))
-            if again.status != "ok":
-                changed_terms = True
-                continue
-            values = {(t, q): v for t, q, v in again.quantities()}
-            changed_terms |= {r.term for r in again.coefs} != {r.term for r in side.coefs}
-            for key, value in base.items():
-                other = values.get(key)
-                if value is not None and other is not None and np.isfinite(value) and np.isfinite(other):
-                    spread[key] = max(spread.get(key, 0.0), abs(value - other))
+    open_ = {
+        (c.term, c.quantity): c.abs_diff
+        for c in cells
+        if c.verdict == "unexplained" and c.severity != "none" and c.abs_diff is not None
+    }
+    spread, changed_terms = _moved(open_, reference, candidate, request, frame, numbers, fit)
     out = []
     without = None
     for cell in cells:
@@ -91,6 +84,47 @@ def explain_conditioning(
                 continue
         out.append(cell)
     return out
+
+
+def _moved(
+    apart: Mapping[tuple[str, str], float],
+    reference: EstimationResult,
+    candidate: EstimationResult,
+    request: FitRequest,
+    frame: Frame,
+    numbers: Sequence[str],
+    fit: Fit,
+) -> tuple[dict[tuple[str, str], float], bool]:
+    """Return how far each number moves with the data, and whether the terms change, with as few fits as decide it.
+
+    No fit is made where nothing is apart; none more once all numbers have moved far enough; and none more than one for
+    each side where all have moved a thousand times too little.
+    """
+    spread: dict[tuple[str, str], float] = {}
+    changed_terms = False
+
+    def short_of(share: float) -> bool:
+        return all(share * MARGIN * spread.get(key, 0.0) < distance for key, distance in apart.items())
+
+    def enough() -> bool:
+        return all(distance <= MARGIN * spread.get(key, 0.0) for key, distance in apart.items())
+
+    for draw in range(DRAWS):
+        for side in (reference, candidate):
+            if enough() or (draw and not changed_terms and short_of(HOPELESS)):
+                return spread, changed_terms
+            again = fit(side.engine, request, jittered(frame, numbers, draw + 1))
+            if again.status != "ok":
+                changed_terms = True
+                continue
+            values = {(t, q): v for t, q, v in again.quantities()}
+            changed_terms |= {r.term for r in again.coefs} != {r.term for r in side.coefs}
+            for term, quantity, value in side.quantities():
+                other = values.get((term, quantity))
+                if value is not None and other is not None and np.isfinite(value) and np.isfinite(other):
+                    key = (term, quantity)
+                    spread[key] = max(spread.get(key, 0.0), abs(value - other))
+    return spread, changed_terms
 
 
 def _exact_fit(

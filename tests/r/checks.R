@@ -69,3 +69,13 @@ cc_did_by_hand <- function(request, frame) {
 }
 
 cc_register("r.didbyhand", cc_did_by_hand, "did")
+
+# Does fixest check its arguments?
+cc_checked <- function(request, frame) {
+  list(
+    version = "0", status = "ok", seconds = 0,
+    extras = cc_rows(term = "", quantity = "checks", value = as.double(isTRUE(getOption("dreamerr_check"))))
+  )
+}
+
+cc_register("r.checked", cc_checked, "fixest")
