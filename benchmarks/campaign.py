@@ -5,9 +5,9 @@ Two ratios, each measured in one run, in CPU seconds of all processes that take 
 * campaign / bare: panels drawn, asked of Python's and R's engines, compared, explained and counted, over the fits
   alone: the same questions put to Python's engines by calling them here, and to R's, of which the smaller of its own
   time for the fits and its CPU is taken. 2 is allowed.
-* R batch / R loop: one message for 48 samples, with one request for each and with two, over a plain loop in R that calls
-  fixest on the same samples. 1.3 is allowed. The worker leaves fixest's checks of arguments out where it makes them
-  itself, a plain loop does not; the ratio to a loop that leaves them out too is printed beside it.
+* R batch / R loop: one message for 48 samples, with one request for each and with two, over a plain loop in R that
+  calls fixest on the same samples. 1.3 is allowed. The worker leaves fixest's checks of arguments out where it makes
+  them itself, a plain loop does not; the ratio to a loop that leaves them out too is printed beside it.
 
 Rounds take turns, so that a busy machine slows both sides alike; medians are printed.
 """
