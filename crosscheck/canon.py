@@ -10,7 +10,7 @@ import hashlib
 import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from json.encoder import encode_basestring as _string
 from pathlib import Path
@@ -169,6 +169,16 @@ def sha256(value: str | bytes) -> str:
 def digest(value: Any) -> str:
     """Hash of a JSON-like value, independent of the order of its keys."""
     return sha256(dumps(value, sort_keys=True))
+
+
+def tree_hash(folder: Path, patterns: Iterable[str], *, without: Collection[str] = ()) -> str:
+    """Return the hash of the files of a folder that match a pattern, except those below the folders ``without``."""
+    parts = []
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+        name = path.relative_to(folder)
+        if name.parts[0] not in without:
+            parts.append(f"{name.as_posix()}:{sha256(path.read_bytes())}")
+    return sha256("\n".join(parts))
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

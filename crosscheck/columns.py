@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from crosscheck import engines
-from crosscheck.canon import digest, dumps, plain
+from crosscheck.canon import digest, dumps, plain, tree_hash
 from crosscheck.compare import INFERENCE, Cell, Context, Tolerance, compare, compare_printed, compare_truth
 from crosscheck.explain import explain_column, explain_printed, rank_column, stale_rows
 from crosscheck.explain.api import APPLIES, apply
@@ -23,7 +23,7 @@ from crosscheck.explain.cohorts import explain_single_cohort
 from crosscheck.explain.forensics import nearest_words
 from crosscheck.explain.joint import explain_joint
 from crosscheck.explain.printed_df import explain_printed_df
-from crosscheck.plan import Plan, Task, python_environment, tree_hash
+from crosscheck.plan import Plan, Task, python_environment
 from crosscheck.results import EstimationResult
 from crosscheck.spec import FitRequest
 from crosscheck.store import Cache

@@ -11,7 +11,7 @@ import importlib.metadata
 import os
 import platform
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any, Literal
 from crosscheck import engines
 from crosscheck.bridge import r_packages, r_scripts_dir
 from crosscheck.bridge.environments import Environment, find, provide
-from crosscheck.canon import sha256
+from crosscheck.canon import sha256, tree_hash
 from crosscheck.errors import EngineMissing, UsageError, nearest
 from crosscheck.frame import Frame
 from crosscheck.results import EstimationResult, failed
@@ -110,16 +110,6 @@ def python_environment() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def tree_hash(folder: Path, patterns: Iterable[str], *, without: Collection[str] = ()) -> str:
-    """Return the hash of the files of a folder that match a pattern, except those below the folders ``without``."""
-    parts = []
-    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
-        name = path.relative_to(folder)
-        if name.parts[0] not in without:
-            parts.append(f"{name.as_posix()}:{sha256(path.read_bytes())}")
-    return sha256("\n".join(parts))
 
 
 @lru_cache(maxsize=4)

@@ -21,7 +21,7 @@ from typing import IO, Any
 import crosscheck
 from crosscheck.audit import AuditReport
 from crosscheck.bridge import Worker, live_kind
-from crosscheck.canon import dumps
+from crosscheck.canon import digest, dumps, sha256
 from crosscheck.columns import Judged, Settled, settle
 from crosscheck.compare import Cell
 from crosscheck.inferences import audit_event
@@ -198,6 +198,22 @@ class RunWriter:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def content_hash(path: Path) -> str:
+    """Return the hash of a complete run file, whenever it was run, however long that took, and wherever fits came from.
+
+    Empty where the run is incomplete.
+    """
+    if not is_complete(path):
+        return ""
+    first, _, rest = path.read_bytes().partition(b"\n")
+    body, _, last = rest.rstrip(b"\n").rpartition(b"\n")
+    for flag in (b"true", b"false"):
+        body = body.replace(b', "cached": ' + flag + b"}\n", b"}\n")
+    kept = {k: v for k, v in json.loads(first).items() if k != "started"}
+    kept |= {f"footer.{k}": v for k, v in json.loads(last).items() if k not in ("finished", "seconds")}
+    return digest({"header": kept, "body": sha256(body)})
 
 
 def is_complete(path: Path) -> bool:

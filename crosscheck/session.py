@@ -19,7 +19,7 @@ import click
 from crosscheck.errors import EngineMissing, RunFileError, UsageError, nearest
 from crosscheck.inferences import printed_audit
 from crosscheck.plan import Plan, Reachability, Transport, code_hash, make_plan
-from crosscheck.runner import RUN_FILE, RunOptions, Workers, fit_all, run_study, stamp, utc_now
+from crosscheck.runner import RUN_FILE, RunOptions, Workers, content_hash, fit_all, run_study, stamp, utc_now
 from crosscheck.store import Cache, cache_dir, references_root, require_writable, write_reference
 from crosscheck.study import Study, load_study
 from crosscheck.verdict import EXIT_AGREES, EXIT_BAD_INPUT, EXIT_DISCREPANCY, EXIT_NOTHING, Severity
@@ -144,7 +144,7 @@ def run_studies(request: RunRequest) -> int:
             with progress_bar(len(plan.tasks), plan.study.id) as progress:
                 events = run_study(plan, folder, workers, cache, options, progress=progress, audited=audited)
             run_report = fold(events)
-            write_all(run_report, folder)
+            write_all(run_report, folder, cache=cache, content=content_hash(folder / RUN_FILE))
             reports.append(run_report)
     if request.format == "text":
         print_summary(reports, targets)

@@ -464,6 +464,38 @@ def test_files_are_written_whole_beside_the_run_and_nothing_else(report, tmp_pat
     assert sorted(p.name for p in paths) == sorted(p.name for p in (tmp_path / "out").iterdir()) == names
 
 
+def test_a_run_in_which_nothing_changed_fills_the_kept_texts_with_its_own_times(tmp_path):
+    kept = {}
+
+    class Texts:
+        get_text = staticmethod(kept.get)
+        put_text = staticmethod(kept.__setitem__)
+
+    def later(listed):
+        listed = [dict(e) for e in listed]
+        listed[0]["started"], listed[-1]["finished"] = "2027-01-01T00:00:00Z", "2027-01-01T00:00:09Z"
+        listed[-1]["seconds"] = 9.125
+        for e in listed:
+            if "cached" in e:
+                e["cached"] = True
+        return fold(listed)
+
+    first, second = fold(events()), later(events())
+    for name, report in (("first", first), ("second", second)):
+        write_all(report, tmp_path / f"{name} kept", cache=Texts(), content="same")
+        write_all(report, tmp_path / name)
+        assert len(kept) == 1
+        for file in (tmp_path / name).iterdir():
+            assert file.read_bytes() == (tmp_path / f"{name} kept" / file.name).read_bytes()
+            assert not re.search("[\ue000\ue001]", file.read_text("utf-8"))
+    changed = (tmp_path / "second kept" / "report.html").read_text("utf-8")
+    assert "started 2027-01-01 00:00:00 UTC" in changed
+    assert "9.125 s" in changed
+    assert changed != (tmp_path / "first kept" / "report.html").read_text("utf-8")
+    write_all(fold(agreeing_events()), tmp_path / "other", cache=Texts(), content="another")
+    assert len(kept) == 2
+
+
 def test_nothing_is_written_where_one_report_cannot_be_rendered(report, tmp_path, monkeypatch):
     monkeypatch.setattr("crosscheck.report.write.latex", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):

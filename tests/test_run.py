@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from crosscheck.report import fold
-from crosscheck.runner import PREVIOUS_FILE, RUN_FILE, exit_code, is_complete
+from crosscheck.runner import PREVIOUS_FILE, RUN_FILE, content_hash, exit_code, is_complete
 from crosscheck.session import RunRequest, rerender, run_studies
 
 pytestmark = pytest.mark.usefixtures("fake_engines")
@@ -138,11 +138,17 @@ def test_a_second_run_estimates_nothing_and_says_the_same(write_study, tmp_path)
     assert results
     assert all(e["cached"] for e in results)
     assert first["cells"] == second["cells"]
+    hashes = [content_hash(tmp_path / where / RUN_FILE) for where in "ab"]
+    assert hashes[0] == hashes[1] != ""
     changed = PANEL_WITH_ANOTHER_CELL(folder)
     (folder / "panel.csv").write_text(changed, "utf-8")
     run(folder, tmp_path / "c")
     events = [json.loads(line) for line in (tmp_path / "c" / RUN_FILE).read_text("utf-8").splitlines()]
     assert not any(e.get("cached") for e in events)
+    assert content_hash(tmp_path / "c" / RUN_FILE) not in (hashes[0], "")
+    cut = (tmp_path / "c" / RUN_FILE).read_text("utf-8").splitlines(keepends=True)[:-1]
+    (tmp_path / "cut.ndjson").write_text("".join(cut), "utf-8")
+    assert content_hash(tmp_path / "cut.ndjson") == ""
 
 
 def PANEL_WITH_ANOTHER_CELL(folder):

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from crosscheck.audit.checks import CATEGORIES, CATEGORY_TITLES, FAMILIES, SEVERITIES, VERDICTS, Check
 from crosscheck.audit.engine import Coverage, coverage, from_frame, load, one_finding_each, order, run_families
@@ -16,6 +14,9 @@ from crosscheck.audit.joint.family import joint
 from crosscheck.audit.paper import Paper
 from crosscheck.canon import dumps, sha256
 from crosscheck.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = 1
 
@@ -184,7 +185,7 @@ def audit(
     PublishedError, StudyError, UsageError
         Where numbers, facts or claims cannot be read.
     """
-    if isinstance(source, pd.DataFrame):
+    if not isinstance(source, Path | str):
         if facts is None:
             raise UsageError("a data frame needs declared facts", hint="pass facts={...} as in audit.toml")
         known = facts if isinstance(facts, Facts) else parse(dict(facts), Facts, "facts")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from crosscheck.audit.checks import CATEGORIES, Check
 from crosscheck.audit.facts import Claims, Facts, read_toml
@@ -27,6 +26,9 @@ from crosscheck.audit.families import (
 )
 from crosscheck.audit.paper import Paper, build
 from crosscheck.audit.tokens import rows_of, tokens_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Family = Callable[[Paper], tuple[Check, ...]]
 

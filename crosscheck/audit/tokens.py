@@ -13,12 +13,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from crosscheck.audit.interval import INF, Interval, down, up
 from crosscheck.errors import PublishedError, nearest
 from crosscheck.published import QUANTITIES, is_design_quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HEADER = ("table", "column", "term", "quantity", "printed")
 STAR_MARKS = frozenset("*+.\u2020\u2021#")
@@ -123,7 +125,7 @@ def rows_of(source: Path | pd.DataFrame) -> tuple[tuple[str, str, str, str, str]
     PublishedError
         Where the file is missing, a column is missing, a quantity is unknown, or a number is no number.
     """
-    if isinstance(source, pd.DataFrame):
+    if not isinstance(source, Path):
         return _from_frame(source)
     try:
         with source.open(encoding="utf-8-sig", newline="") as file:
@@ -148,6 +150,8 @@ def rows_of(source: Path | pd.DataFrame) -> tuple[tuple[str, str, str, str, str]
 
 
 def _from_frame(frame: pd.DataFrame) -> tuple[tuple[str, str, str, str, str], ...]:
+    import pandas as pd  # a run reads files, and does without pandas
+
     missing = [name for name in HEADER if name not in frame.columns]
     if missing:
         raise PublishedError(

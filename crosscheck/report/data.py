@@ -31,6 +31,7 @@ from crosscheck.report.model import (
 )
 from crosscheck.report.pairs import pair_rows
 from crosscheck.report.summary import summarize
+from crosscheck.report.words import plural
 from crosscheck.results import result_from_json
 from crosscheck.verdict import (
     EXIT_BAD_INPUT,
@@ -153,7 +154,8 @@ def _gather(header: Event, body: Sequence[Event], footer: Event | None) -> RunRe
         title=str(header.get("title") or header["study"]),
         started=str(header["started"]),
         finished=str(footer["finished"]) if footer else "",
-        seconds=float(footer["seconds"]) if footer else 0.0,
+        seconds=f"{float(footer['seconds']):.3f}" if footer else "",
+        reused=_reused(sources) if footer else "",
         transport=str(header["transport"]),
         fail_on=_word(header["fail_on"], SEVERITIES),
         command=str(header["command"]),
@@ -240,6 +242,12 @@ def _explanation(raw: Mapping[str, Any]) -> Explanation:
             for d in raw.get("dropped") or ()
         ),
     )
+
+
+def _reused(sources: Sequence[SourceRow]) -> str:
+    """Say how many of the fits came from the cache."""
+    fits = [s for s in sources if s.result is not None and s.result.transport == "live"]
+    return f"{sum(s.cached for s in fits):,} of {plural(len(fits), 'fit')} from the cache"
 
 
 def _source(e: Event) -> SourceRow:

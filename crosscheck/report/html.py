@@ -17,6 +17,7 @@ from markupsafe import Markup
 from crosscheck.report import figure_coverage, figure_events, figure_matching, figure_placebo, words
 from crosscheck.report.digits import digits_text, full
 from crosscheck.report.draw import Figure
+from crosscheck.report.holes import in_words
 from crosscheck.report.layout import Layout
 from crosscheck.report.matrix import Matrix, column_matrix, legend, reached
 from crosscheck.report.model import (
@@ -134,7 +135,7 @@ def _environment() -> Environment:
         listing=words.listing,
         group=words.group_of,
         day=lambda stamp: stamp[:10],
-        moment=lambda stamp: stamp.replace("T", " ").replace("Z", " UTC"),
+        moment=in_words,
         sentence=lambda text: (text.capitalize() if text.startswith("all ") else text) + ".",
         breakable=lambda term: Markup("<wbr>").join(re.split(r"(?<=[:+(=])(?=\w)", term)),
         plain=lambda word: str(word).replace("_", " "),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from crosscheck.report.digits import digits_text, full
+from crosscheck.report.holes import without_zone
 from crosscheck.report.model import CellRow, RunReport
 from crosscheck.report.words import plural
 from crosscheck.verdict import AGREE, EXIT_NOTHING, SEVERITIES, at_least
@@ -29,12 +30,12 @@ def junit(report: RunReport) -> str:
     totals = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
     for table, cases in groups.items():
         suite = ET.SubElement(root, "testsuite", {"name": _clean(f"{report.study}.{table}")})
-        suite.set("timestamp", report.started.removesuffix("Z"))
+        suite.set("timestamp", without_zone(report.started))
         suite.set("time", _seconds(report, table))
         kinds = [_case(suite, report, table, key, cells) for key, cells in cases.items()]
         _close(suite, kinds, totals)
-    suite = ET.SubElement(root, "testsuite", {"name": _clean(f"{report.study}.run"), "time": f"{report.seconds:.3f}"})
-    suite.set("timestamp", report.started.removesuffix("Z"))
+    suite = ET.SubElement(root, "testsuite", {"name": _clean(f"{report.study}.run"), "time": report.seconds or "0"})
+    suite.set("timestamp", without_zone(report.started))
     _close(suite, [_whole_run(suite, report)], totals)
     for name, count in totals.items():
         root.set(name, str(count))
@@ -116,7 +117,7 @@ def _line(c: CellRow) -> str:
 
 
 def _seconds(report: RunReport, table: str) -> str:
-    return f"{sum(s.result.seconds for s in report.sources if s.table == table and s.result and not s.cached):.3f}"
+    return f"{sum(s.result.seconds for s in report.sources if s.table == table and s.result):.3f}"
 
 
 def _clean(text: str) -> str:

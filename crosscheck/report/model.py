@@ -264,6 +264,7 @@ class AuditRow:
 class RunReport:
     """A folded run: everything that a report may show.
 
+    ``seconds`` and ``reused`` (how many fits came from the cache) are words, empty where the run has no footer.
     ``exit_code`` is that of the run's footer, 2 where the run has none. ``summary_parts`` are the clauses of the
     summary, the strongest finding first.
     """
@@ -274,7 +275,8 @@ class RunReport:
     title: str
     started: str
     finished: str
-    seconds: float
+    seconds: str
+    reused: str
     transport: str
     fail_on: Severity
     command: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scipy import stats
+from scipy import special
 
 from crosscheck.audit.checks import Check, compare
 from crosscheck.audit.formulas import (
@@ -153,7 +153,7 @@ def nested_r2(paper: Paper) -> tuple[Check, ...]:
             formula = f"R2 {a.printed} <= {b.printed}"
             if small.k and large.k and large.nobs and not bad and large.k > small.k:
                 f = f_statistic(a.interval, b.interval, large.nobs, small.k, large.k)
-                p = float(stats.f.sf(max(0.0, f.lo), large.k - small.k, large.nobs - large.k))
+                p = float(special.fdtrc(large.k - small.k, large.nobs - large.k, max(0.0, f.lo)))
                 formula += f"; F({large.k - small.k}, {large.nobs - large.k}) = {show(f)}, p <= {p:.2g}"
             out.append(
                 Check(

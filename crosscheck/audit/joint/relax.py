@@ -10,13 +10,15 @@ solver proposes, :mod:`crosscheck.audit.joint.certificate` decides.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
-from scipy.optimize import linprog
 
 from crosscheck.audit.joint.certificate import multipliers_hold, point_holds
 from crosscheck.audit.joint.system import Floats, System
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 EPS = 2.0**-52
 SAFETY = 16.0
@@ -76,6 +78,9 @@ def relaxed_infeasible(system: System, lo: list[float], hi: list[float]) -> tupl
 
     The box must be bounded.
     """
+    from scipy import sparse  # a run makes no joint step, and does without scipy.optimize
+    from scipy.optimize import linprog
+
     n = len(lo)
     low, high = np.array(lo), np.array(hi)
     mid, half = 0.5 * (low + high), 0.5 * (high - low)
@@ -223,6 +228,8 @@ def _linear_step(
         left, right = (box_lo[k] - x[k]) / width[k], (box_hi[k] - x[k]) / width[k]
         frozen = width[k] < TIGHT * abs(x[k])
         bounds.append((0.0, 0.0) if frozen else (max(left, -step_size), min(right, step_size)))
+    from scipy.optimize import linprog
+
     answer = linprog(cost, A_ub=np.array(rows), b_ub=np.array(rhs), bounds=[*bounds, room], method="highs")
     if answer.status != 0 or answer.x is None:
         return None
