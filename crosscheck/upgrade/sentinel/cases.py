@@ -1,0 +1,97 @@
+"""Which cases does the sentinel set hold for a package?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from crosscheck.errors import UsageError
+from crosscheck.upgrade.calls import call_from_json
+from crosscheck.upgrade.cases import Case
+from crosscheck.upgrade.sentinel import did_cases, linearmodels_cases, pyfixest_cases, statsmodels_cases
+from crosscheck.upgrade.sentinel.grid import latin
+from crosscheck.upgrade.sentinel.panels import SentinelPanel, read_panels
+from crosscheck.upgrade.sentinel.requests import request_of
+
+PACKAGES = ("pyfixest", "linearmodels", "statsmodels", "csdid", "differences")
+TEXTS = ("unit", "sector", "region", "cluster")
+HELD: tuple[str | None, ...] = (None, "category", "object")
+"""How the user holds columns of text: as pandas reads them, as categories, as Python objects."""
+
+
+def folder() -> Path:
+    """Return where the recorded panels and answers are: in the repository, or beside an installed package."""
+    here = Path(__file__).parent
+    beside = here / "recorded"
+    return beside if beside.is_dir() else here.parents[2] / "fixtures" / "sentinel"
+
+
+@cache
+def sentinel_cases(package: str, where: Path | None = None) -> tuple[Case, ...]:
+    """Return the cases of a package, in an order that does not change.
+
+    Parameters
+    ----------
+    package : str
+        Of :data:`PACKAGES`.
+    where : Path, optional
+        Folder of the recorded panels.
+
+    Raises
+    ------
+    UsageError
+        Where there is no set for the package.
+    DataError
+        Where the recorded panels are not there or were changed.
+    """
+    if package not in PACKAGES:
+        raise UsageError(f"there is no sentinel set for {package!r}", allowed=", ".join(PACKAGES))
+    panels = read_panels(where or folder())
+    calls = list(_calls(package, panels))
+    held = latin({"held": HELD}, len(calls), f"held/{package}")
+    return tuple(_case(package, *call, panels, h["held"]) for call, h in zip(calls, held, strict=True))
+
+
+def _calls(package: str, panels: Mapping[str, SentinelPanel]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    if package == "pyfixest":
+        counted = frozenset(name for name, p in panels.items() if p.drawn["weights"] == "frequency")
+        first = {name: int(p.drawn["first"][0]) for name, p in panels.items()}
+        yield from pyfixest_cases.cases(counted, first)
+    elif package == "linearmodels":
+        yield from linearmodels_cases.cases()
+    elif package == "statsmodels":
+        yield from statsmodels_cases.cases()
+    elif package == "csdid":
+        yield from did_cases.csdid_cases()
+    else:
+        yield from did_cases.differences_cases()
+
+
+def _case(
+    package: str,
+    name: str,
+    panel_name: str,
+    raw: dict[str, Any],
+    panels: Mapping[str, SentinelPanel],
+    held: str | None,
+) -> Case:
+    panel = panels[panel_name]
+    predicts = "predict_new" in raw["want"]
+    texts = [c for c in TEXTS if c in panel.frame and panel.frame[c].kind == "category"]
+    raw = {**raw, "dtypes": dict.fromkeys(texts, held) if held else {}, "new_rows": "new" if predicts else ""}
+    call = call_from_json(raw)
+    asked = request_of(raw, panel.frame, frequency=panel.drawn["weights"] == "frequency")
+    request, rows = asked if asked is not None else (None, None)
+    fields = ", ".join(f"{k} {v}" for k, v in panel.drawn.items() if k in ("ids", "rows", "missing", "weights"))
+    return Case(
+        id=f"sentinel/{package}/{name}",
+        frame=panel.frame,
+        call=call,
+        new_rows=panel.new_rows if predicts else None,
+        request=request,
+        witness_frame=None if rows is panel.frame else rows,
+        title=f"{raw['function']} {raw.get('formula', '')} on {panel_name}".strip(),
+        topics=(name.partition("-")[0], fields),
+    )

@@ -1,0 +1,114 @@
+"""What is asked of the packages of group-time effects: controls, methods, base periods, weights, aggregations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from crosscheck.upgrade.sentinel.grid import latin
+from crosscheck.upgrade.sentinel.pyfixest_cases import STAGGERED, Case
+
+CONTROLS = ("nevertreated", "notyettreated")
+METHODS = ("dr", "reg", "ipw")
+BASES = ("varying", "universal")
+AGGREGATIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"typec": "simple"},
+    {"typec": "dynamic"},
+    {"typec": "group"},
+    {"typec": "calendar"},
+    {"typec": "dynamic", "balance_e": 1},
+    {"typec": "dynamic", "min_e": -1, "max_e": 1},
+)
+IDS = {"yname": "y", "tname": "time", "idname": "unit", "gname": "cohort"}
+
+
+def csdid_cases(count: int = 72) -> Iterator[Case]:
+    """Yield name, panel and call of each case for csdid; no bootstrap, so that nothing is drawn."""
+    factors = {
+        "panel": STAGGERED,
+        "control_group": CONTROLS,
+        "est_method": METHODS,
+        "base_period": BASES,
+        "x": (None, None, "y~x1", "y~x2+x3"),
+        "weights": (None, None, "weight"),
+        "anticipation": (0, 0, 0, 1),
+        "unbalanced": (None, True, False),
+        "panel_data": (True, True, True, True, True, False),
+        "cluster": (None, None, None, "cluster"),
+        "alp": (None, None, 0.1),
+        "aggregation": AGGREGATIONS,
+    }
+    for k, p in enumerate(latin(factors, count, "csdid")):
+        arguments = {
+            **IDS,
+            "control_group": p["control_group"],
+            "xformla": p["x"],
+            "weights_name": p["weights"],
+            "anticipation": p["anticipation"],
+            "allow_unbalanced_panel": p["unbalanced"],
+            "panel": None if p["panel_data"] else False,
+            "clustervar": p["cluster"],
+            "alp": p["alp"],
+        }
+        steps: dict[str, Any] = {
+            "fit": {"est_method": p["est_method"], "base_period": p["base_period"], "bstrap": False}
+        }
+        if p["aggregation"]:
+            steps["aggte"] = {**p["aggregation"], "na_rm": True, "bstrap": False, "cband": False}
+        call = {
+            "package": "csdid",
+            "function": "ATTgt",
+            "arguments": {k: v for k, v in arguments.items() if v is not None},
+            "fit": steps,
+            "want": ["coefs", "stats"],
+        }
+        yield f"att-{k + 1:03d}", p["panel"], call
+
+
+def differences_cases(count: int = 60) -> Iterator[Case]:
+    """Yield name, panel and call of each case for differences."""
+    factors = {
+        "panel": STAGGERED,
+        "control_group": ("never_treated", "not_yet_treated"),
+        "est_method": ("dr", "dr-mle", "reg", "std_ipw-mle"),
+        "base_period": BASES,
+        "formula": ("y", "y", "y ~ x1", "y ~ x2 + x3"),
+        "weights": (None, None, "weight"),
+        "anticipation": (0, 0, 0, 1),
+        "cluster": (None, None, "cluster"),
+        "rcs": (False, False, False, True),
+        "aggregation": (None, "simple", "event", "cohort", "time"),
+        "overall": (False, True),
+    }
+    for k, p in enumerate(latin(factors, count, "differences")):
+        fit = {
+            "formula": p["formula"],
+            "weights_name": p["weights"],
+            "control_group": p["control_group"],
+            "est_method": p["est_method"],
+            "cluster_var": p["cluster"],
+            "as_repeated_cross_section": True if p["rcs"] else None,
+        }
+        steps: dict[str, Any] = {"fit": {name: v for name, v in fit.items() if v is not None}}
+        if p["aggregation"]:
+            steps["aggregate"] = {"type_of_aggregation": p["aggregation"]}
+            if p["overall"] and p["aggregation"] != "simple":
+                steps["aggregate"]["overall"] = True
+        arguments = {
+            "index": ["unit", "time"],
+            "cohort_name": "cohort",
+            "base_period": p["base_period"],
+            "anticipation": p["anticipation"],
+        }
+        yield (
+            f"att-{k + 1:03d}",
+            p["panel"],
+            {
+                "package": "differences",
+                "function": "ATTgt",
+                "arguments": arguments,
+                "fit": steps,
+                "want": ["coefs", "stats"],
+            },
+        )

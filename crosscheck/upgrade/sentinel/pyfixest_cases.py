@@ -1,0 +1,213 @@
+"""What is asked of pyfixest: a grid over functions, effects, terms, covariances, weights and corrections.
+
+Formulas name the columns of :mod:`panels`; options that a point leaves out are left to the package, so that a default
+that changed is seen, and the same option written out stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from crosscheck.upgrade.sentinel.grid import crossed, latin
+
+ROWS = ("coefs", "stats", "fitted", "residuals")
+LINEAR = tuple(f"linear-{k:02d}" for k in range(1, 25))
+COUNT = tuple(f"count-{k:02d}" for k in range(1, 9))
+BINARY = tuple(f"binary-{k:02d}" for k in range(1, 9))
+STAGGERED = tuple(f"staggered-{k:02d}" for k in range(1, 13))
+
+EFFECTS = ("", "unit", "unit + time", "unit + time + sector", "sector^time", "region", "unit + region^time", "sector")
+TERMS = (
+    "treated + x1 + x2",
+    "treated + x1 + x2 + x3 + xc",
+    "treated + x1 + xk",
+    "treated*x1 + x2",
+    "treated + x1 + C(sector)",
+    "x1 + i(sector)",
+    "x1 + i(sector, x2)",
+    "x1 + i(time, treated, ref={first})",
+    "i(event, ref=-1)",
+    "i(sector, x1, ref='s1')",
+    "x1 + high + xi",
+    "I(x1**2) + treated:x2 + np.exp(x2)",
+    "x1 + region",
+    "x1 - 1",
+    "treated + x1:C(region)",
+)
+VCOVS: tuple[Any, ...] = (
+    None,
+    "iid",
+    "hetero",
+    "HC1",
+    "HC2",
+    "HC3",
+    {"CRV1": "unit"},
+    {"CRV1": "cluster"},
+    {"CRV1": "region"},
+    {"CRV1": "unit + time"},
+    {"CRV1": "cluster + sector"},
+    {"CRV3": "cluster"},
+    {"CRV3": "unit"},
+    "NW",
+    "DK",
+)
+WEIGHTS: tuple[dict[str, Any], ...] = ({}, {}, {"weights": "weight"})
+SSC: tuple[dict[str, Any], ...] = (
+    {"k_adj": True, "k_fixef": "nonnested", "G_adj": True, "G_df": "min"},
+    {"k_adj": False},
+    {"k_fixef": "none"},
+    {"k_fixef": "full"},
+    {"k_fixef": "nonnested"},
+    {"G_adj": False},
+    {"G_df": "conventional"},
+    {"k_adj": False, "G_adj": False},
+    {"k_fixef": "full", "G_df": "conventional"},
+)
+SINGLETONS: tuple[dict[str, Any], ...] = ({}, {}, {"fixef_rm": "none"}, {"fixef_rm": "singleton"})
+Case = tuple[str, str, dict[str, Any]]
+
+
+def _formula(terms: str, effects: str = "", iv: str = "", outcome: str = "y") -> str:
+    return f"{outcome} ~ " + " | ".join(part for part in (terms, effects, iv) if part)
+
+
+def _call(function: str, formula: str, arguments: dict[str, Any], *want: str, **more: Any) -> dict[str, Any]:
+    arguments = {k: v for k, v in arguments.items() if v is not None}
+    return {"package": "pyfixest", "function": function, "formula": formula, "arguments": arguments} | {
+        "want": list(want or ROWS),
+        **more,
+    }
+
+
+def _weights(panel: str, frequency: frozenset[str], given: dict[str, Any]) -> dict[str, Any]:
+    return {**given, "weights_type": "fweights"} if given and panel in frequency else given
+
+
+def _hac(vcov: Any) -> dict[str, Any]:
+    if vcov not in ("NW", "DK"):
+        return {"vcov": vcov}
+    return {"vcov": vcov, "vcov_kwargs": {"time_id": "time", "panel_id": "unit", "lag": 2}}
+
+
+def cases(frequency: frozenset[str], first: dict[str, int]) -> Iterator[Case]:
+    """Yield name, panel and call of each case.
+
+    Parameters
+    ----------
+    frequency : frozenset of str
+        Panels whose weights count rows.
+    first : mapping
+        First period of each panel, the reference of an event study.
+    """
+    for k, p in enumerate(
+        crossed(
+            ("effects", EFFECTS),
+            ("vcov", VCOVS),
+            {"panel": LINEAR, "weights": WEIGHTS, "rm": SINGLETONS, "terms": TERMS[:2]},
+            "pyfixest/vcov",
+        )
+    ):
+        arguments = _hac(p["vcov"]) | _weights(p["panel"], frequency, p["weights"]) | p["rm"]
+        yield f"vcov-{k + 1:03d}", p["panel"], _call("feols", _formula(p["terms"], p["effects"]), arguments)
+    for k, p in enumerate(
+        crossed(
+            ("terms", TERMS),
+            ("effects", ("", "unit", "unit + time")),
+            {"panel": LINEAR, "weights": WEIGHTS, "vcov": ("iid", "hetero", {"CRV1": "unit"})},
+            "pyfixest/terms",
+        )
+    ):
+        terms = p["terms"].format(first=first[p["panel"]])
+        arguments = {"vcov": p["vcov"], **_weights(p["panel"], frequency, p["weights"])}
+        call = _call("feols", _formula(terms, p["effects"]), arguments, *ROWS, "predict_new")
+        yield f"terms-{k + 1:03d}", p["panel"], call
+    for k, p in enumerate(
+        crossed(
+            ("ssc", SSC),
+            ("vcov", ("iid", "hetero", {"CRV1": "unit"}, {"CRV1": "cluster + time"}, {"CRV3": "cluster"})),
+            {"panel": LINEAR, "effects": ("", "unit", "unit + time", "sector + time")},
+            "pyfixest/ssc",
+        )
+    ):
+        call = _call("feols", _formula("x1 + x2", p["effects"]), {"vcov": p["vcov"], "ssc": p["ssc"]})
+        yield f"ssc-{k + 1:03d}", p["panel"], call
+    for k, p in enumerate(
+        crossed(
+            ("iv", ("endog ~ z1", "endog ~ z1 + z2")),
+            ("vcov", (None, "iid", "hetero", {"CRV1": "unit"}, {"CRV1": "cluster + time"}, {"CRV3": "cluster"})),
+            {"panel": LINEAR, "effects": ("", "unit", "unit + time"), "weights": WEIGHTS, "terms": ("x1 + x2", "1")},
+            "pyfixest/iv",
+        )
+    ):
+        arguments = {"vcov": p["vcov"], **_weights(p["panel"], frequency, p["weights"])}
+        call = _call("feols", _formula(p["terms"], p["effects"], p["iv"]), arguments)
+        yield f"iv-{k + 1:03d}", p["panel"], call
+    for k, p in enumerate(
+        crossed(
+            ("effects", ("", "unit", "unit + time", "sector^time", "unit + time + sector")),
+            ("vcov", (None, "iid", "hetero", {"CRV1": "unit"}, {"CRV1": "cluster + time"}, {"CRV3": "region"})),
+            {
+                "panel": COUNT,
+                "more": ({}, {}, {"offset": "log_exposure"}, {"weights": "weight"}),
+                "rm": SINGLETONS,
+                "separation": ({}, {"separation_check": ["fe"]}, {"separation_check": ["fe", "ir"]}),
+            },
+            "pyfixest/poisson",
+        )
+    ):
+        arguments = {"vcov": p["vcov"], **p["more"], **p["rm"], **p["separation"]}
+        call = _call("fepois", _formula("treated + x1 + x2", p["effects"]), arguments, *ROWS, "predict_new")
+        yield f"poisson-{k + 1:03d}", p["panel"], call
+    for k, p in enumerate(
+        crossed(
+            ("family", ("logit", "probit", "gaussian")),
+            ("vcov", (None, "iid", "hetero", {"CRV1": "unit"}, {"CRV1": "cluster + time"})),
+            {"panel": BINARY, "effects": ("", "", "time", "region"), "terms": ("treated + x1 + x2", "x1 + i(sector)")},
+            "pyfixest/glm",
+        )
+    ):
+        arguments = {"family": p["family"], "vcov": p["vcov"]}
+        call = _call("feglm", _formula(p["terms"], p["effects"]), arguments, *ROWS, "predict_new")
+        yield f"glm-{k + 1:03d}", p["panel"], call
+    yield from _several()
+    yield from _did()
+
+
+def _several() -> Iterator[Case]:
+    formulas = (
+        "y ~ x1 + sw(x2, x3)",
+        "y ~ x1 + csw(x2, x3)",
+        "y ~ x1 + sw0(x2, x3)",
+        "y ~ x1 + csw0(x2, x3)",
+        "y + y2 ~ x1",
+        "y ~ x1 | csw0(unit, time)",
+        "y ~ x1 | sw(unit, sector)",
+        "y + y2 ~ csw(x1, x2) | unit",
+    )
+    factors = {"formula": formulas, "panel": LINEAR, "more": ({}, {"vcov": {"CRV1": "unit"}}, {"split": "region"})}
+    for k, p in enumerate(latin(factors, 16, "pyfixest/several")):
+        yield f"several-{k + 1:03d}", p["panel"], _call("feols", p["formula"], p["more"], "coefs", "stats")
+
+
+def _did() -> Iterator[Case]:
+    did2s = {
+        "yname": ("y",),
+        "first_stage": ("~ x1 | unit + time", "~ 0 | unit + time"),
+        "second_stage": ("~ i(treated, ref=0)", "~ treated", "~ i(event, ref=-1)"),
+        "treatment": ("treated",),
+        "cluster": ("unit", "cluster"),
+        "weights": (None, None, "weight"),
+    }
+    for k, p in enumerate(latin({**did2s, "panel": STAGGERED}, 12, "pyfixest/did2s")):
+        panel = p.pop("panel")
+        yield f"did2s-{k + 1:03d}", panel, _call("did2s", "", p, "coefs", "stats")
+    base = {"yname": "y", "idname": "unit", "tname": "time", "gname": "cohort"}
+    study = {"estimator": ("twfe", "did2s", "saturated"), "att": (True, False), "cluster": (None, "unit")}
+    for k, p in enumerate(latin({**study, "panel": STAGGERED}, 15, "pyfixest/event_study")):
+        panel = p.pop("panel")
+        yield f"event-{k + 1:03d}", panel, _call("event_study", "", base | p, "coefs", "stats")
+    local = {"att": (True, False), "never_treated": (0,), "pre_window": (None, -2), "post_window": (None, 2)}
+    for k, p in enumerate(latin({**local, "panel": STAGGERED}, 8, "pyfixest/lpdid")):
+        panel = p.pop("panel")
+        yield f"lpdid-{k + 1:03d}", panel, _call("lpdid", "", base | p, "coefs", "stats")
