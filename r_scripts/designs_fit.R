@@ -115,6 +115,9 @@ cc_d_cov <- function(fit_, type, ssc_, lag_ = NULL, counts = cc_d_counts(fit_)) 
   small <- cc_d_small(type, counts, ssc_)
   if (counts$n <= cc_d_parameters(counts$n_coef, counts$sizes)) stop("the model is saturated", call. = FALSE)
   clusters <- fit_$panel$clusters
+  if (type %in% c("CRV1", "CRV3") && (!length(counts$clusters) || counts$clusters[[1L]] < 2L)) {
+    stop(type, " needs at least two clusters", call. = FALSE)
+  }
   by_cluster <- function(codes) cc_d_sandwich(fit_$bread, rowsum(fit_$scores, codes))
   V <- switch(type,
     iid = fit_$bread * (fit_$ssr / (counts$n - 1)) * small$by_k,

@@ -47,6 +47,10 @@ cc_d_scores_of <- function(made) {
 }
 
 cc_d_logit <- function(x, treated) {
+  spread <- apply(x, 2L, stats::sd)
+  if (any(!(spread > 1e-12 * pmax(abs(colMeans(x)), 1e-300)))) {
+    stop("a covariate of the propensity score does not vary", call. = FALSE)
+  }
   if (all(treated) || !any(treated)) stop("a propensity score needs both groups in each block", call. = FALSE)
   centre <- colMeans(x)
   spread <- apply(x, 2L, stats::sd)

@@ -1,6 +1,7 @@
 # Placebo draws, wild cluster bootstrap and the grid of covariances in base R.
 
 CC_D_TIE <- 1e-10
+CC_D_NO_SE <- 1e-10
 
 # Columns cleared of fixed effects and of all regressors but the treatment.
 cc_d_cleared <- function(fit_, treatment, columns) {
@@ -105,6 +106,9 @@ cc_d_wild_prepare <- function(sample_, treatment, ssc_) {
   x <- both[, 2L]
   dummies <- diag(max(codes))[codes, , drop = FALSE]
   moved <- function(column) rowsum(x * cc_d_cleared(fit_, treatment, dummies * column), codes)
+  if (!isTRUE(cov_$se[[at]] > CC_D_NO_SE * sqrt(sum(both[, 1L]^2) / sum(x^2)))) {
+    stop("the treatment's clustered standard error is zero but for rounding: there is no t to bootstrap", call. = FALSE)
+  }
   list(
     fit = fit_, cov = cov_, b = fit_$coef[[at]], se = cov_$se[[at]], outcome = moved(both[, 1L]), regressor = moved(x),
     squares = drop(rowsum(x^2, codes)), factor = cov_$small$by_k * cov_$small$g[[1L]], df = cov_$small$df

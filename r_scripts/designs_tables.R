@@ -105,6 +105,7 @@ cc_d_entropy <- function(request, frame) {
   by_year <- c(options_$standardize, options_$proportions) == "by_year"
   if (is.null(time_) && any(by_year)) stop("by_year needs the study's time", call. = FALSE)
   period <- if (is.null(time_)) list(codes = rep(1L, frame$rows), labels = "") else cc_d_category(frame, time_, request)
+  if (anyNA(period$codes)) stop(time_, " is missing in a row", call. = FALSE)
   one <- rep(1L, frame$rows)
   ranges <- if (by_year[[1L]]) period$codes else one
   blocks <- if (by_year[[2L]]) period$codes else one

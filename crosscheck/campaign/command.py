@@ -26,7 +26,7 @@ from crosscheck.plan import EngineInfo, Reachability
 from crosscheck.store import require_writable
 
 DEFAULT_ENGINES = (
-    *("oracle", "r.fixest", "r.did", "r.lm", "r.plm", "r.clubsandwich", "designs", "r.designs"),
+    *("oracle", "r.fixest", "r.did", "r.lm", "r.plm", "r.clubsandwich", "designs", "r.designs", "r.matchit"),
     *("statsmodels", "linearmodels", "pyfixest", "csdid"),
 )
 CORPUS_FOLDER = Path("fixtures") / "references" / "campaign"

@@ -8,7 +8,7 @@ regressor that is nearly collinear and the other does not: both are fitted witho
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,20 +26,25 @@ NOISE = 1e-13
 TINY = 1.5e-8
 """Eigenvalues floored at 1e-16 give standard errors of 1e-8, whatever the covariance was."""
 MARGIN = 10.0
+HUGE_T = 1e6
+NO_T = 1e-9
+APART = 1e-7
+"""Scores of tied rows that are moved by so much are told apart by every engine."""
+OF_DRAWS = ("std_error", "std_error_iid")
 DRAWS = 2
 HOPELESS = 1000.0
 """A number that has moved a thousandth of what it should will not move far enough at the next draw."""
 DIFFERENT = ("unexplained", "missing_candidate", "missing_reference")
 
 
-def jittered(frame: Frame, columns: Sequence[str], draw: int) -> Frame:
-    """Return the frame with each number of the columns moved by up to a part in 1e13; zeros stay."""
+def jittered(frame: Frame, columns: Sequence[str], draw: int, noise: float = NOISE) -> Frame:
+    """Return the frame with each number of the columns moved by up to a part in 1e13 (or ``noise``); zeros stay."""
     rng = np.random.Generator(np.random.PCG64([draw, 1_013]))
     moved = []
     for column in frame.columns:
-        if column.name in columns and column.kind == "float":
-            factor = 1.0 + NOISE * rng.uniform(-1, 1, column.values.size)
-            moved.append(Column(column.name, "float", column.values * factor))
+        if column.name in columns and column.kind in ("float", "integer") and (column.kind == "float" or noise > NOISE):
+            factor = 1.0 + noise * rng.uniform(-1, 1, column.values.size)
+            moved.append(Column(column.name, "float", column.as_float() * factor))
         else:
             moved.append(column)
     return Frame(tuple(moved), frame.nrows)
@@ -55,6 +60,8 @@ def explain_conditioning(
 ) -> list[Cell]:
     """Explain cells by conditioning, where the replay shows it."""
     cells = _exact_fit(cells, reference, candidate, request, frame)
+    if request.estimator == "psm_did":
+        cells = _tied(cells, reference, candidate, request, frame, fit)
     if not request.formula or not any(c.verdict in DIFFERENT and c.severity != "none" for c in cells):
         return list(cells)
     formula = parse(request.formula)
@@ -148,7 +155,7 @@ def _exact_fit(
     def zero_se(value: float | None) -> bool:
         return value is None or np.isnan(value) or abs(value) <= max(TINY, 1e-9 * scale)
 
-    noise = set()
+    noise = _drawn_noise(reference, candidate, zero_se)
     for row in reference.coefs:
         other = candidate.coef(row.term)
         if other is not None and zero_se(row.std_error) and zero_se(other.std_error):
@@ -158,10 +165,63 @@ def _exact_fit(
         a, b = cell.reference_value, cell.candidate_value
         small = isinstance(a, float) and isinstance(b, float) and abs(a - b) <= 1e-12 * scale
         derived = cell.quantity not in ("estimate", "nobs") and cell.term in noise
-        rounded = cell.quantity in ("estimate", "conf_low", "conf_high") and small
+        rounded = cell.quantity in ("estimate", "conf_low", "conf_high", *OF_DRAWS) and small
+        rounded |= cell.quantity == "statistic" and cell.abs_diff is not None and cell.abs_diff <= NO_T
         bad = cell.verdict in DIFFERENT and cell.severity != "none"
         out.append(cell.explained("convergence", (_rounding(),)) if bad and (derived or rounded) else cell)
     return out
+
+
+def _tied(
+    cells: Sequence[Cell],
+    reference: EstimationResult,
+    candidate: EstimationResult,
+    request: FitRequest,
+    frame: Frame,
+    fit: Fit,
+) -> list[Cell]:
+    """Explain matches that hang on which of tied controls is taken: with the covariates moved apart, both agree."""
+    bad = [c for c in cells if c.verdict in DIFFERENT and c.severity != "none"]
+    if not bad:
+        return list(cells)
+    moved = jittered(frame, tuple(request.options["covariates"]), 1, APART)
+    a, b = (fit(side.engine, request, moved) for side in (reference, candidate))
+    if a.status != "ok" or b.status != "ok":
+        return list(cells)
+    for row in a.coefs:
+        other = b.coef(row.term)
+        if other is None or row.estimate is None or other.estimate is None or not row.std_error:
+            return list(cells)
+        if abs(row.estimate - other.estimate) > 1e-8 * abs(row.estimate) + 1e-6 * row.std_error:
+            return list(cells)
+    why = Explanation(
+        rule="tied_scores",
+        title="which of tied controls is matched",
+        verdict="convention",
+        formula="with covariates moved by a part in 1e7, which breaks the ties, both engines agree",
+        remedy={"": "ties = all, or a score without ties"},
+    )
+    return [c.explained("convention", (why,)) if c in bad else c for c in cells]
+
+
+def _drawn_noise(
+    reference: EstimationResult, candidate: EstimationResult, zero_se: Callable[[float | None], bool]
+) -> set[str]:
+    """Return the terms of what is derived from draws, where one of them has a standard error that is zero.
+
+    A t of such a draw is rounding over rounding; so are its mean over the draws, its p-value and its rank.
+    """
+    noise: set[str] = set()
+    blocks = [b for b in (reference.block("draws"), candidate.block("draws")) if b is not None]
+    if any(zero_se(v) for b in blocks if "std_error" in b.quantities for v in b["std_error"]):
+        noise |= {"draws", "placebo"}
+    for side in (reference, candidate):
+        for extra in side.extras:
+            if extra.quantity == "t_sd" and not (extra.value is not None and abs(extra.value) < HUGE_T):
+                noise.add(extra.term)
+            if extra.quantity == "statistic" and extra.value is not None and abs(extra.value) <= NO_T:
+                noise.add(extra.term)  # every draw's |t| is above or below it by rounding
+    return noise
 
 
 def _agree_without(

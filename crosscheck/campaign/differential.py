@@ -23,7 +23,18 @@ from crosscheck.results import EstimationResult
 from crosscheck.spec import FitRequest
 from crosscheck.verdict import AGREE, EXPLAINED, Severity
 
-ORDER = ("oracle", "r.fixest", "r.did", "r.lm", "r.plm", "r.clubsandwich", "designs", "r.designs", "statsmodels")
+ORDER = (
+    "oracle",
+    "r.fixest",
+    "r.did",
+    "r.lm",
+    "r.plm",
+    "r.clubsandwich",
+    "designs",
+    "r.designs",
+    "r.matchit",
+    "statsmodels",
+)
 CHAIN = ("nobs", "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high")
 """Each follows from those before it."""
 UPSTREAM = ("nobs", "terms", "estimate")

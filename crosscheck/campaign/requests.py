@@ -7,20 +7,20 @@ be made plainer. Whether an engine takes a request is the engine's to say; here 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from crosscheck.campaign.choices import Choice, filled, quote, seeded_choice
+from crosscheck.campaign.requests_designs import DESIGNS, draw_designs
 from crosscheck.formula import emit, names, parse
 from crosscheck.options import OPTIONS
 from crosscheck.simulate.panel import Panel
 from crosscheck.spec import Also, FitRequest, SscSpec, VcovSpec, WeightsSpec
 
-Pick = Callable[[Sequence[Any]], Any]
 REQUEST_STREAM = 7_919
 FEATURES = (
-    *("feols", "fepois", "feglm", "att_gt", "sunab", "re", "between", "describe", "winsor_feols", "mediation"),
+    *("feols", "fepois", "feglm", "att_gt", "sunab", "re", "between", *DESIGNS),
     *("iid", "HC1", "HC2", "HC3", "CRV1", "CRV1:2", "CRV3", "NW", "DK"),
     *("fe:1", "fe:2", "fe:3", "fe^fe", "iv", "i", "lag", "poly", "no-constant", "ssc"),
     *("weights:analytic", "weights:frequency", "logit", "probit"),
@@ -28,32 +28,6 @@ FEATURES = (
     *("none", "simple", "dynamic", "group", "calendar", "balance_e", "repeated-cross-sections", "unbalanced"),
 )
 """Words of :func:`crosscheck.campaign.case.features` that a campaign can reach."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """A panel, what picks among options, and what the panel offers."""
-
-    panel: Panel
-    pick: Pick
-
-    def some(self, options: Sequence[str], most: int) -> list[str]:
-        """Pick up to ``most`` different ones, in their order."""
-        kept = [o for o in options if self.pick((True, False))]
-        return kept[:most]
-
-    def one_in(self, number: int) -> bool:
-        return bool(self.pick((False,) * (number - 1) + (True,)))
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.panel.frame.names
-
-    def has(self, name: str) -> bool:
-        return name in self.panel.frame
-
-    def factors(self) -> tuple[str, ...]:
-        return tuple(n for n in ("unit", "time", "sector", "region", "grade", "country") if self.has(n))
 
 
 def draw_requests(panel: Panel, seed: int, count: int) -> tuple[FitRequest, ...]:
@@ -64,18 +38,19 @@ def draw_requests(panel: Panel, seed: int, count: int) -> tuple[FitRequest, ...]
     panel : Panel
     seed : int
     count : int
-        How many; fewer where two are the same.
+        How many estimations; fewer where two are the same. Half of the panels are asked a design besides.
     """
-    rng = np.random.Generator(np.random.PCG64([seed, REQUEST_STREAM]))
-    choice = _Choice(panel, lambda options: options[int(rng.integers(len(options)))])
+    choice = seeded_choice(panel, seed, REQUEST_STREAM)
     found: dict[str, FitRequest] = {}
     for _ in range(count):
         request = draw_request(choice)
         found.setdefault(request.hash, request)
+    for request in draw_designs(panel, seed):
+        found.setdefault(request.hash, request)
     return tuple(found.values())
 
 
-def draw_request(choice: _Choice) -> FitRequest:
+def draw_request(choice: Choice) -> FitRequest:
     """Draw one request."""
     return _MAKERS[choice.pick(_estimators(choice.panel))](choice)
 
@@ -97,28 +72,22 @@ def _estimators(panel: Panel) -> list[str]:
     return found
 
 
-def _quote(names_: Sequence[str]) -> list[str]:
-    return [f"`{n}`" for n in names_]
-
-
-def _terms(choice: _Choice) -> list[str]:
+def _terms(choice: Choice) -> list[str]:
     """Draw right-hand-side terms that are numbers."""
     panel = choice.panel
-    terms = _quote(choice.some(("treated", *panel.regressors), 5)) or ["`treated`"]
+    terms = quote(choice.some(("treated", *panel.regressors), 5)) or ["`treated`"]
     if choice.one_in(3) or panel.spec.near or panel.spec.collinear:
-        terms += _quote(choice.some(panel.extras, 3))
+        terms += quote(choice.some(panel.extras, 3))
     x = panel.regressors[0] if panel.regressors else ""
     if x and choice.one_in(6):
         terms.append(choice.pick((f"I(`{x}`^2)", f"`treated`:`{x}`", f"poly(`{x}`, 2)", f"lag(`{x}`, 1)")))
     return list(dict.fromkeys(terms))
 
 
-def _fixed_effects(choice: _Choice) -> list[str]:
+def _fixed_effects(choice: Choice) -> list[str]:
     offered = choice.factors()
     number = choice.pick((2, 1, 0, 2, 1, 0, 3))
-    effects = (
-        _quote(offered[:2]) if number == 2 and choice.pick((True, False)) else _quote(choice.some(offered, number))
-    )
+    effects = quote(offered[:2]) if number == 2 and choice.pick((True, False)) else quote(choice.some(offered, number))
     if len(effects) > 1 and choice.one_in(6):
         effects = [f"{effects[0]}^{effects[1]}", *effects[2:]]
     return effects
@@ -137,7 +106,7 @@ ITERATED_VCOVS = ("iid", "HC1", "CRV1", "CRV1", "two")
 """Of Poisson and logit: those that two engines have."""
 
 
-def _vcov(choice: _Choice, kinds: Sequence[str] = VCOVS) -> VcovSpec:
+def _vcov(choice: Choice, kinds: Sequence[str] = VCOVS) -> VcovSpec:
     """Draw a covariance among the given types, clusters among all columns that group."""
     groups = tuple(n for n in ("unit", "cluster", "sector", "region", "time", "country") if choice.has(n))
     kind = choice.pick(kinds)
@@ -151,7 +120,7 @@ def _vcov(choice: _Choice, kinds: Sequence[str] = VCOVS) -> VcovSpec:
     return VcovSpec(type=kind)
 
 
-def _ssc(choice: _Choice) -> SscSpec:
+def _ssc(choice: Choice) -> SscSpec:
     if choice.pick((True, False)):
         return SscSpec()
     return SscSpec(
@@ -163,16 +132,11 @@ def _ssc(choice: _Choice) -> SscSpec:
     )
 
 
-def _weights(choice: _Choice) -> WeightsSpec | None:
+def _weights(choice: Choice) -> WeightsSpec | None:
     return choice.panel.weights if choice.pick((True, True, False)) else None
 
 
-def _options(estimator: str, **given: Any) -> dict[str, Any]:
-    """Return the options of an estimator, with the defaults of those that are not given."""
-    return OPTIONS[estimator].model_validate(given).model_dump(mode="json")
-
-
-def _request(choice: _Choice, formula: str, *, estimator: str = "feols", **more: Any) -> FitRequest:
+def _request(choice: Choice, formula: str, *, estimator: str = "feols", **more: Any) -> FitRequest:
     parsed = parse(formula, columns=choice.columns)
     fields: dict[str, Any] = {
         "vcov": _vcov(choice),
@@ -181,7 +145,7 @@ def _request(choice: _Choice, formula: str, *, estimator: str = "feols", **more:
         "conf_level": choice.pick((0.95, 0.95, 0.95, 0.9, 0.99)),
     } | more
     if "options" not in fields:
-        fields["options"] = _options(estimator)
+        fields["options"] = filled(estimator)
     used = [*names(parsed), *fields["vcov"].cluster, "unit", "time"]
     if fields["weights"] is not None:
         used.append(fields["weights"].column)
@@ -197,19 +161,19 @@ def _request(choice: _Choice, formula: str, *, estimator: str = "feols", **more:
     )
 
 
-def _feols(choice: _Choice) -> FitRequest:
+def _feols(choice: Choice) -> FitRequest:
     effects = _fixed_effects(choice)
     return _request(choice, _formula(_terms(choice), effects, constant=not choice.one_in(10)))
 
 
-def _iv(choice: _Choice) -> FitRequest:
+def _iv(choice: Choice) -> FitRequest:
     panel = choice.panel
     used = panel.instruments[: choice.pick((len(panel.instruments), 1))]
     terms = [t for t in _terms(choice) if not t.startswith("lag")]
-    return _request(choice, _formula(terms, _fixed_effects(choice), f"`endog` ~ {' + '.join(_quote(used))}"))
+    return _request(choice, _formula(terms, _fixed_effects(choice), f"`endog` ~ {' + '.join(quote(used))}"))
 
 
-def _i(choice: _Choice) -> FitRequest:
+def _i(choice: Choice) -> FitRequest:
     """An event study in ``i()``, or dummies of a factor, possibly in an interaction."""
     panel = choice.panel
     periods = [panel.spec.first_period + panel.spec.step * k for k in range(panel.spec.periods)]
@@ -230,8 +194,8 @@ def _i(choice: _Choice) -> FitRequest:
     return _request(choice, _formula([term, *others[: choice.pick((0, 1, 2))]], effects))
 
 
-def _glm(estimator: str) -> Callable[[_Choice], FitRequest]:
-    def make(choice: _Choice) -> FitRequest:
+def _glm(estimator: str) -> Callable[[Choice], FitRequest]:
+    def make(choice: Choice) -> FitRequest:
         options = {"family": choice.pick(("logit", "logit", "probit"))} if estimator == "feglm" else {}
         formula, vcov = _formula(_terms(choice), _fixed_effects(choice)), _vcov(choice, ITERATED_VCOVS)
         return _request(choice, formula, estimator=estimator, options=options, vcov=vcov)
@@ -239,7 +203,7 @@ def _glm(estimator: str) -> Callable[[_Choice], FitRequest]:
     return make
 
 
-def _att_gt(choice: _Choice) -> FitRequest:
+def _att_gt(choice: Choice) -> FitRequest:
     panel = choice.panel
     aggregation = choice.pick(("none", "simple", "dynamic", "group", "calendar"))
     kind = panel.weights if choice.one_in(2) else None
@@ -275,22 +239,22 @@ def _att_gt(choice: _Choice) -> FitRequest:
     )
 
 
-def _sunab(choice: _Choice) -> FitRequest:
+def _sunab(choice: Choice) -> FitRequest:
     aggregation = choice.pick(("dynamic", "simple", "group", "none"))
     options = OPTIONS["sunab"](
         **{"y": "y", "unit": "unit", "time": "time", "cohort": "cohort", "aggregation": aggregation}
     ).model_dump(mode="json")
-    others = _quote(choice.some(choice.panel.regressors, 2)) if choice.one_in(3) else []
+    others = quote(choice.some(choice.panel.regressors, 2)) if choice.one_in(3) else []
     formula = _formula(["sunab(`cohort`, `time`)", *others], ["`unit`", "`time`"])
     vcov = choice.pick((VcovSpec(), VcovSpec(type="HC1"), VcovSpec(type="CRV1", cluster=("unit",))))
     return _request(choice, formula, estimator="sunab", options=options, vcov=vcov)
 
 
-def _panel_estimator(estimator: str) -> Callable[[_Choice], FitRequest]:
-    def make(choice: _Choice) -> FitRequest:
+def _panel_estimator(estimator: str) -> Callable[[Choice], FitRequest]:
+    def make(choice: Choice) -> FitRequest:
         options: dict[str, Any] = {}
         if estimator == "re":
-            options = _options("re", method=choice.pick(("swar", "amemiya", "walhus", "nerlove")))
+            options = filled("re", method=choice.pick(("swar", "amemiya", "walhus", "nerlove")))
         terms = [t for t in _terms(choice) if "(" not in t]
         return _request(
             choice, _formula(terms, ()), estimator=estimator, options=options, weights=None, vcov=VcovSpec()
@@ -299,14 +263,14 @@ def _panel_estimator(estimator: str) -> Callable[[_Choice], FitRequest]:
     return make
 
 
-def _design(choice: _Choice) -> FitRequest:
+def _design(choice: Choice) -> FitRequest:
     """Descriptives, winsorized regressions and mediation: the paper's designs that need no further data."""
     panel = choice.panel
     numbers = ("y", "treated", *panel.regressors[:2])
     kind = choice.pick(("describe", "winsor_feols", "mediation"))
     quantile = choice.pick(("r7", "r6", "r2", "r1"))
     if kind == "describe" or not panel.regressors:
-        options = _options(
+        options = filled(
             "describe",
             variables=numbers,
             ddof=choice.pick((1, 0)),
@@ -325,13 +289,13 @@ def _design(choice: _Choice) -> FitRequest:
         choice,
         _formula(terms, ["`unit`", "`time`"]),
         estimator=kind,
-        options=_options(kind, **asked),
+        options=filled(kind, **asked),
         weights=None,
         vcov=VcovSpec(),
     )
 
 
-_MAKERS: dict[str, Callable[[_Choice], FitRequest]] = {
+_MAKERS: dict[str, Callable[[Choice], FitRequest]] = {
     "feols": _feols,
     "iv": _iv,
     "i": _i,

@@ -29,6 +29,8 @@ Real = NDArray[np.float64]
 Ties = Literal["count", "strict", "half"]
 
 TIE = 1e-10
+NO_SE = 1e-10
+"""A standard error below this share of that of a regressor that explains nothing is rounding."""
 BISECTIONS = 200
 WIDTH = 1e-13
 EXPANSIONS = 40
@@ -81,7 +83,7 @@ def prepare(panel: Panel, treatment: str, ssc: Ssc) -> Wild:
     Raises
     ------
     DataError
-        For weights, or other than one cluster dimension.
+        For weights, or other than one cluster dimension; and where the standard error is zero.
     """
     if len(panel.clusters) != 1 or panel.weights is not None:
         raise DataError("the wild cluster bootstrap takes one cluster dimension and no weights")
@@ -91,6 +93,8 @@ def prepare(panel: Panel, treatment: str, ssc: Ssc) -> Wild:
     groups = Groups(next(iter(panel.clusters.values())))
     both = cleared(found, treatment, np.column_stack([panel.y, found.panel.x[:, at]]))
     y, x = both[:, 0], both[:, 1]
+    if not float(vcov.std_errors[at]) > NO_SE * float(np.sqrt((y @ y) / (x @ x))):
+        raise DataError("the treatment's clustered standard error is zero but for rounding: there is no t to bootstrap")
     dummies = np.eye(groups.size)[groups.codes]
     parts = []
     for column in (y, x):

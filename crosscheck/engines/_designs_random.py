@@ -53,8 +53,10 @@ def fit_placebo(engine: str, request: FitRequest, frame: Frame) -> EstimationRes
     own = covariance(prepared.found, vcov, ssc)
     at = prepared.found.index(options.treatment)
     true, true_se = float(prepared.found.coef[at]), float(own.std_errors[at])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = float(np.divide(true, true_se))
     found = placebo.summarize(
-        made, true, true / true_se,
+        made, true, t,
         threshold=options.threshold, probabilities=options.quantiles, method=options.quantile,
     )  # fmt: skip
     summary = {k: float(getattr(found, k)) for k in found.__dataclass_fields__ if k != "quantiles"}
