@@ -145,7 +145,15 @@ def _engines(declared: Declared, estimator: Estimator, column: ColumnTable, key:
                 engines.get(pinned)
             except UsageError as error:
                 raise declared.error(error.what, f"{key}, {side}", allowed=error.allowed, hint=error.hint) from None
-    return tuple(sides)
+    candidates, references = sides
+    if not candidates:
+        allowed = ", ".join(engines.known_ids())
+        what = "no engine is a candidate, so nothing would be checked"
+        raise declared.error(what, f"{key}, candidates", allowed=allowed)
+    if references and set(candidates) | set(references) == {candidates[0]}:
+        what = f"{candidates[0]} is the only candidate and the only reference; nothing is compared with itself"
+        raise declared.error(what, f"{key}, references", hint="name another engine, or references = []")
+    return candidates, references
 
 
 def _filter(declared: Declared, text: str, key: str) -> Where:

@@ -814,7 +814,7 @@ def test_an_error_of_our_own_is_one_line_with_what_to_do(call, monkeypatch):
 
 
 def test_a_disk_that_fails_is_no_internal_error(earlier, call, tmp_path, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device", str(tmp_path / "out" / "report.json"))
 
     import crosscheck.report

@@ -781,3 +781,12 @@ def test_published_and_engine_numbers_meet_for_the_beer_tax():
 
 def test_the_demonstration_is_valid_toml():
     assert tomllib.loads(TOML)["schema"] == 1
+
+
+@pytest.mark.parametrize(
+    ("candidates", "references", "said"),
+    [((), ("oracle",), "no engine is a candidate"), (("oracle",), ("oracle",), "nothing is compared with itself")],
+)
+def test_a_column_needs_two_engines_or_one_and_the_print(write_study, candidates, references, said):
+    with pytest.raises(StudyError, match=said):
+        load_study(write_study(candidates=candidates, references=references))
