@@ -327,7 +327,13 @@ def shrink(
 
 @cli.command()
 @click.option("--budget", metavar="BUDGET", help="Time (90s, 10m, 2h) or panels (500p).  [default: the profile's]")
-@click.option("--engines", "engines_", multiple=True, metavar="ID,...", help="Only these engines.")
+@click.option(
+    "--engines",
+    "engines_",
+    multiple=True,
+    metavar="ID,...",
+    help="Only these; +ID: these too; ID=MODULE:ATTRIBUTE or ID=FILE.py:ATTRIBUTE: your own.",
+)
 @click.option("--properties", multiple=True, metavar="ID,...", help="Only these properties, or kinds of them.")
 @click.option("--seed", type=int, help="Where the panels' seeds begin.  [default: 0]")
 @click.option("--profile", default="ci", show_default=True, metavar="ci|nightly", help="How wide is drawn.")

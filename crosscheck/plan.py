@@ -84,8 +84,8 @@ class Task:
 
     @property
     def lane(self) -> str:
-        """Return which worker answers: the engine's language, or ``python@`` and the interpreter of a version pin."""
-        return f"python@{self.python}" if self.python else engines.get(self.engine).language
+        """Return which worker answers; the interpreter of a version pin is the task's."""
+        return f"python@{self.python}" if self.python else _lane(self.engine)
 
     @property
     def request(self) -> FitRequest:
@@ -97,7 +97,13 @@ def lane_of(engine_id: str) -> str:
     """Return which worker answers for an engine, where no plan says it; a pin's environment was built before."""
     engine = engines.get(engine_id)
     place = find(cache_dir(), engine.requirements) if isinstance(engine, engines.Pinned) else None
-    return f"python@{place.python}" if place is not None else engine.language
+    return f"python@{place.python}" if place is not None else _lane(engine_id)
+
+
+def _lane(engine_id: str) -> str:
+    """Return the engine's language; one that was plugged in has a process of its own, so that it changes no other."""
+    language, target = engines.get(engine_id).language, engines.plugged().get(engine_id)
+    return f"{language}+{engine_id}={target}" if language == "python" and target is not None else language
 
 
 @lru_cache(maxsize=1)

@@ -70,7 +70,10 @@ class RunOptions:
 
 @dataclass
 class Workers:
-    """One worker for each lane (a language, or a version pin's interpreter), shared by all studies of a command."""
+    """One worker for each lane, shared by all studies of a command.
+
+    A lane is a language, ``python@`` and a version pin's interpreter, or ``python+`` and an engine of the user's own.
+    """
 
     memory_limit: int | None = None
     _live: dict[str, Worker] = field(default_factory=dict)
@@ -81,7 +84,7 @@ class Workers:
         key = f"{lane}#2x{threads}" if second else lane
         with self._lock:
             if key not in self._live:
-                language, _, python = lane.partition("@")
+                language, _, python = ("python" if lane.startswith("python+") else lane).partition("@")
                 self._live[key] = Worker(
                     "python" if language == "python" else live_kind(),
                     memory_limit=self.memory_limit,

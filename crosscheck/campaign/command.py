@@ -114,11 +114,16 @@ def show(folder: Path, format_: str) -> None:
 
 
 def _engines(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the ids that were named, separated by commas, or the usual ones; an unknown one is an error."""
+    """Return the ids that were named, separated by commas, or the usual ones; an unknown one is an error.
+
+    ``id=module:ATTRIBUTE`` names an engine of the user's own; ``+`` before the first id adds to the usual ones.
+    """
     wanted = [name.strip() for text in names for name in text.split(",") if name.strip()]
+    more = bool(wanted) and wanted[0].startswith("+")
+    wanted = [engines.plug(name) if "=" in name else name for name in (w.removeprefix("+") for w in wanted)]
     for name in wanted:
         engines.get(name)
-    return tuple(dict.fromkeys(wanted or DEFAULT_ENGINES))
+    return tuple(dict.fromkeys([*DEFAULT_ENGINES, *wanted] if more or not wanted else wanted))
 
 
 def _corpus(asked: CampaignRequest, infos: dict[str, EngineInfo]) -> tuple[str, tuple[int, ...], dict[str, EngineInfo]]:
@@ -131,7 +136,7 @@ def _corpus(asked: CampaignRequest, infos: dict[str, EngineInfo]) -> tuple[str, 
     recorded = set(corpus.versions) if corpus is not None and usable else set()
     kept = {e: info for e, info in infos.items() if info.transport == "live" or e in recorded}
     for engine in sorted(set(infos) - set(kept)):
-        if any(engine in text.split(",") for text in asked.engines):
+        if any(engine in text.removeprefix("+").split(",") for text in asked.engines):
             raise EngineMissing(f"engine {engine} cannot be reached: {infos[engine].reason}", hint="crosscheck doctor")
         click.echo(f"left out: {engine}: {infos[engine].reason}", err=True)
     if corpus is None or not recorded & set(missing):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from crosscheck import engines
+from crosscheck.campaign.avowed import excused
 from crosscheck.campaign.case import Ask, Case, Checked, Discrepancy, Fit, Identity, PropertyKind, features
 from crosscheck.campaign.conditioning import explain_conditioning
 from crosscheck.campaign.vectors import compare_vectors, without_rows
@@ -18,6 +20,7 @@ from crosscheck.compare import LEGEND, Cell, Context, compare
 from crosscheck.errors import CrosscheckError
 from crosscheck.explain import explain_column
 from crosscheck.explain.joint import explain_joint
+from crosscheck.explain.model import Explanation
 from crosscheck.frame import Frame
 from crosscheck.results import EstimationResult
 from crosscheck.spec import FitRequest
@@ -150,7 +153,7 @@ def pair_cells(
     ]
     if not any(c.verdict in DIFFERENT and c.severity != "none" for c in cells):
         return cells
-    reasons: Mapping[tuple[str, str], Sequence[object]] = {}
+    reasons: Mapping[tuple[str, str], Sequence[Explanation]] = {}
     try:
         reasons = explain_column(reference, candidate, frame, request)
     except CrosscheckError:
@@ -161,8 +164,10 @@ def pair_cells(
             why = reasons.get((cell.term, cell.quantity), ()) or explain_joint(
                 reference, candidate, cell.term, cell.quantity
             )
-            if why:
-                cell = cell.explained(why[0].verdict, why)  # type: ignore[attr-defined,arg-type]  # noqa: PLW2901
+            if why and excused(why, reference, candidate, request):
+                cell = cell.explained(why[0].verdict, why)  # noqa: PLW2901
+            elif why:  # a cause, and no excuse
+                cell = replace(cell, explanations=tuple(why))  # noqa: PLW2901
         out.append(cell)
     if any(c.verdict in DIFFERENT and c.severity != "none" for c in out):
         out = explain_conditioning(out, reference, candidate, request, frame, fit)
@@ -225,4 +230,5 @@ def _sentence(cell: Cell, quantity: str) -> str:
     if cell.reason and quantity == "terms":
         return f"{cell.reason}: {cell.term}"
     digits = "" if cell.digits is None else f" ({cell.digits:.1f} digits)"
-    return f"{what}: {cell.candidate} {cell.candidate_value}, {cell.reference} {cell.reference_value}{digits}"
+    cause = f"; {cell.explanations[0].title}" if cell.explanations else ""
+    return f"{what}: {cell.candidate} {cell.candidate_value}, {cell.reference} {cell.reference_value}{digits}{cause}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import crosscheck
+from crosscheck import engines
 from crosscheck.campaign.budget import Budget
 from crosscheck.campaign.confirm import Confirmer
 from crosscheck.campaign.executors import Executor
@@ -140,6 +141,7 @@ def _jobs(campaign: Campaign, done: int, began: float) -> Iterator[dict[str, Any
             "numbers": numbers,
             "versions": campaign.versions,
             "corpus": campaign.corpus,
+            "plugged": ",".join(f"{name}={target}" for name, target in engines.plugged().items()),
         }
         done += len(numbers)
 

@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from crosscheck.campaign.case import Case, Discrepancy
+from crosscheck.engines import family
 from crosscheck.errors import UsageError
 from crosscheck.spec import Model
 
@@ -71,7 +72,7 @@ class KnownDiscrepancy(Model):
         identity = one.identity
         words = identity.features.split()
         return (
-            self.engine in ("*", identity.engine)
+            self.engine in ("*", identity.engine, family(identity.engine))
             and self.against in (None, identity.against)
             and (not self.rules or identity.rule in self.rules)
             and (not self.quantities or identity.quantity in self.quantities)

@@ -16,6 +16,7 @@ from crosscheck.campaign.case import Ask, Case, Checked, Discrepancy, Fit, Ident
 from crosscheck.campaign.columns import NOTHING
 from crosscheck.campaign.invariance import Difference, Question, Twin, held
 from crosscheck.campaign.precision import Precision, precision_of
+from crosscheck.engines import family
 from crosscheck.errors import CrosscheckError
 from crosscheck.results import EstimationResult
 from crosscheck.verdict import Severity
@@ -66,7 +67,7 @@ class Relation:
         return made if isinstance(made, str) else ""
 
     def _engines(self, case: Case) -> tuple[str, ...]:
-        return tuple(e for e in case.engines if not self.engines or e.partition("@")[0] in self.engines)
+        return tuple(e for e in case.engines if not self.engines or family(e) in self.engines)
 
     def asks(self, case: Case) -> Sequence[Ask]:
         """Return both questions for each engine."""

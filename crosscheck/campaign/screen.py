@@ -20,6 +20,7 @@ from crosscheck.campaign.known import known_rows, recognise, traits_of
 from crosscheck.campaign.plan import Settings, cases_of, panel_of
 from crosscheck.campaign.properties import properties
 from crosscheck.canon import plain
+from crosscheck.engines import plug_all
 from crosscheck.errors import CrosscheckError
 from crosscheck.frame import Frame
 from crosscheck.results import EstimationResult
@@ -58,7 +59,7 @@ def screen(job: Mapping[str, Any]) -> dict[str, Any]:
     ----------
     job : mapping
         ``settings``; ``numbers``, the places of the panels in the campaign; ``versions`` of the engines that are here;
-        ``corpus``, a folder of recorded answers, or an empty string.
+        ``corpus``, a folder of recorded answers, or an empty string; ``plugged``, engines that the command line named.
 
     Returns
     -------
@@ -67,6 +68,7 @@ def screen(job: Mapping[str, Any]) -> dict[str, Any]:
     """
     began = time.perf_counter()
     settings = Settings.model_validate(job["settings"])
+    plug_all(job.get("plugged") or "")
     fitter = fitter_of(job)
     try:
         events, waited = screen_with(settings, job["numbers"], fitter)
