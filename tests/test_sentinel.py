@@ -54,7 +54,7 @@ def test_the_cases_of_a_package(package):
 
 def test_what_the_set_asks():
     calls = [c.call for c in sentinel_cases("pyfixest")]
-    assert {c.function for c in calls} == {"feols", "fepois", "feglm", "did2s", "event_study", "lpdid"}
+    assert {c.function for c in calls} == {"feols", "fepois", "feglm", "did2s", "event_study", "lpdid", "quantreg"}
     covs = {json.dumps(c.arguments.get("vcov")) for c in calls if c.function == "feols"}
     assert len(covs) >= 15
     assert sum("vcov" not in c.arguments for c in calls) >= 10

@@ -65,6 +65,7 @@ SSC: tuple[dict[str, Any], ...] = (
     {"k_fixef": "full", "G_df": "conventional"},
 )
 SINGLETONS: tuple[dict[str, Any], ...] = ({}, {}, {"fixef_rm": "none"}, {"fixef_rm": "singleton"})
+PREDICTED: tuple[dict[str, Any], ...] = ({}, {"predict": {"type": "link"}}, {"predict": {"type": "response"}})
 Case = tuple[str, str, dict[str, Any]]
 
 
@@ -120,7 +121,8 @@ def cases(frequency: frozenset[str], first: dict[str, int]) -> Iterator[Case]:
     ):
         terms = p["terms"].format(first=first[p["panel"]])
         arguments = {"vcov": p["vcov"], **_weights(p["panel"], frequency, p["weights"])}
-        call = _call("feols", _formula(terms, p["effects"]), arguments, *ROWS, "predict_new")
+        more = ("predict_new", "fixef") if p["effects"] else ("predict_new",)
+        call = _call("feols", _formula(terms, p["effects"]), arguments, *ROWS, *more)
         yield f"terms-{k + 1:03d}", p["panel"], call
     for k, p in enumerate(
         crossed(
@@ -152,24 +154,58 @@ def cases(frequency: frozenset[str], first: dict[str, int]) -> Iterator[Case]:
                 "more": ({}, {}, {"offset": "log_exposure"}, {"weights": "weight"}),
                 "rm": SINGLETONS,
                 "separation": ({}, {"separation_check": ["fe"]}, {"separation_check": ["fe", "ir"]}),
+                "type": PREDICTED,
             },
             "pyfixest/poisson",
         )
     ):
         arguments = {"vcov": p["vcov"], **p["more"], **p["rm"], **p["separation"]}
-        call = _call("fepois", _formula("treated + x1 + x2", p["effects"]), arguments, *ROWS, "predict_new")
+        formula = _formula("treated + x1 + x2", p["effects"])
+        call = _call("fepois", formula, arguments, *ROWS, "predict_new", fit=p["type"])
         yield f"poisson-{k + 1:03d}", p["panel"], call
     for k, p in enumerate(
         crossed(
             ("family", ("logit", "probit", "gaussian")),
             ("vcov", (None, "iid", "hetero", {"CRV1": "unit"}, {"CRV1": "cluster + time"})),
-            {"panel": BINARY, "effects": ("", "", "time", "region"), "terms": ("treated + x1 + x2", "x1 + i(sector)")},
+            {
+                "panel": BINARY,
+                "effects": ("", "", "time", "region"),
+                "terms": ("treated + x1 + x2", "x1 + i(sector)"),
+                "type": PREDICTED,
+            },
             "pyfixest/glm",
         )
     ):
         arguments = {"family": p["family"], "vcov": p["vcov"]}
-        call = _call("feglm", _formula(p["terms"], p["effects"]), arguments, *ROWS, "predict_new")
+        formula = _formula(p["terms"], p["effects"])
+        call = _call("feglm", formula, arguments, *ROWS, "predict_new", fit=p["type"])
         yield f"glm-{k + 1:03d}", p["panel"], call
+    for k, p in enumerate(
+        crossed(
+            ("vcov", ("iid", "hetero", {"CRV1": "cluster"})),
+            ("again", ("hetero", {"CRV1": "unit"}, {"CRV1": "cluster + time"}, {"CRV3": "region"})),
+            {
+                "panel": LINEAR,
+                "effects": ("", "unit", "unit + time"),
+                "weights": WEIGHTS,
+                "confint": ({}, {"confint": {"alpha": 0.1}}),
+            },
+            "pyfixest/afterwards",
+        )
+    ):
+        arguments = {"vcov": p["vcov"], **_weights(p["panel"], frequency, p["weights"])}
+        steps = {"vcov": {"vcov": p["again"]}, **p["confint"]}
+        call = _call("feols", _formula("treated + x1 + x2", p["effects"]), arguments, *ROWS, fit=steps)
+        yield f"afterwards-{k + 1:03d}", p["panel"], call
+    quantiles = {
+        "panel": LINEAR,
+        "terms": TERMS[:2],
+        "quantile": (0.25, 0.5, 0.9),
+        "vcov": ("nid", "iid", {"CRV1": "unit"}),
+    }
+    for k, p in enumerate(latin(quantiles, 6, "pyfixest/quantreg")):
+        arguments = {"quantile": p["quantile"], "vcov": p["vcov"]}
+        yield f"quantile-{k + 1:03d}", p["panel"], _call("quantreg", _formula(p["terms"]), arguments, "coefs", "stats")
     yield from _several()
     yield from _did()
 

@@ -109,7 +109,7 @@ def _pyfixest(call: Mapping[str, Any], frame: Frame, frequency: bool) -> tuple[F
     several = re.search(r"\b(c?sw0?|mvsw)\(", formula) or "+" in formula.partition("~")[0]
     if several or words.get("offset") or words.get("split") or "high" in formula:
         return None
-    vcov: Any = words.get("vcov") or "iid"
+    vcov: Any = call.get("fit", {}).get("vcov", words).get("vcov") or "iid"
     if vcov in ("NW", "DK"):
         spec = VcovSpec(type=vcov, lag=words["vcov_kwargs"]["lag"])
     elif isinstance(vcov, str):

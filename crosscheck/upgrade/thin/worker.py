@@ -40,7 +40,7 @@ def adopt():
 
 
 adopt()
-from crosscheck_thin import common  # noqa: E402
+from crosscheck_thin import common, compiled  # noqa: E402
 from crosscheck_thin.common import Refused, Unsupported, plain  # noqa: E402
 
 
@@ -111,6 +111,7 @@ class Server:
             name = package.replace("-", "_")
             if not os.path.exists(os.path.join(HERE, name + "_driver.py")):
                 raise Refused("there is no driver for " + repr(package))
+            compiled.keep()
             self.drivers[package] = importlib.import_module(NAME + "." + name + "_driver")
         return self.drivers[package]
 
