@@ -463,7 +463,7 @@ def _judge(
 ) -> Cell:
     cell = _cell(base, term, quantity, a, b, "unexplained", "none")
     if (a is None or math.isnan(a)) and (b is None or math.isnan(b)):
-        return replace(cell, verdict="missing_reference", reason="neither side gives a number")
+        return replace(cell, verdict="unsupported", reason="neither side gives a number")
     if a is None or b is None:
         side = base["reference"] if a is None else base["candidate"]
         if quantity in ("estimate", "std_error"):
