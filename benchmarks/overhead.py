@@ -24,8 +24,9 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "NU
 import numpy as np
 
 from crosscheck.bridge import FitItem, Worker, bridge_status, r_packages
-from crosscheck.compare import Context, compare
+from crosscheck.compare import compare
 from crosscheck.frame import Column, Frame
+from crosscheck.judging import Context
 from crosscheck.results import EstimationResult
 from crosscheck.spec import FitRequest, VcovSpec
 

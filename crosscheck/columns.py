@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 
 from crosscheck import engines
 from crosscheck.canon import digest, dumps, plain, tree_hash
-from crosscheck.compare import INFERENCE, Cell, Context, Tolerance, compare, compare_printed, compare_truth
+from crosscheck.compare import compare
+from crosscheck.compare_known import compare_printed, compare_truth
 from crosscheck.explain import explain_column, explain_printed, rank_column, stale_rows
 from crosscheck.explain.api import APPLIES, apply
 from crosscheck.explain.cohorts import explain_single_cohort
 from crosscheck.explain.forensics import nearest_words
 from crosscheck.explain.joint import explain_joint
 from crosscheck.explain.printed_df import explain_printed_df
+from crosscheck.judging import INFERENCE, Cell, Context, Tolerance
 from crosscheck.plan import Plan, Task, python_environment
 from crosscheck.results import EstimationResult
 from crosscheck.spec import FitRequest

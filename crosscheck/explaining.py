@@ -22,7 +22,7 @@ from crosscheck.study import ColumnSpec, Study, load_study
 from crosscheck.verdict import AGREE, EXIT_AGREES, EXIT_DISCREPANCY, EXIT_NOTHING
 
 if TYPE_CHECKING:
-    from crosscheck.compare import Cell
+    from crosscheck.judging import Cell
     from crosscheck.results import EstimationResult
 
 

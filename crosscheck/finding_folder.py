@@ -12,7 +12,6 @@ from typing import Any
 
 from crosscheck import engines
 from crosscheck.canon import digest
-from crosscheck.compare import RTOL_STD_ERROR, Cell
 from crosscheck.errors import CrosscheckError
 from crosscheck.findings.issue import issue_text
 from crosscheck.findings.model import (
@@ -30,6 +29,7 @@ from crosscheck.findings.scripts import python_script, r_script
 from crosscheck.findings.store import write_finding
 from crosscheck.formula import parse
 from crosscheck.frame import Frame
+from crosscheck.judging import RTOL_STD_ERROR, Cell
 from crosscheck.plan import Plan
 from crosscheck.shrink import Shrunk
 from crosscheck.spec import FitRequest, SscSpec, VcovSpec

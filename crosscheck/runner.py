@@ -23,8 +23,8 @@ from crosscheck.audit import AuditReport
 from crosscheck.bridge import Worker, live_kind
 from crosscheck.canon import digest, dumps, sha256
 from crosscheck.columns import Judged, Settled, settle
-from crosscheck.compare import Cell
 from crosscheck.inferences import audit_event
+from crosscheck.judging import Cell
 from crosscheck.plan import Plan, Task
 from crosscheck.results import EstimationResult
 from crosscheck.store import Cache

@@ -18,10 +18,10 @@ import click
 from crosscheck import engines
 from crosscheck.canon import dumps
 from crosscheck.columns import column_cells
-from crosscheck.compare import Cell
 from crosscheck.errors import EngineMissing, UsageError
 from crosscheck.finding_folder import Seen, write_own
 from crosscheck.frame import Frame
+from crosscheck.judging import Cell
 from crosscheck.narrower import layout_of, plain_names, renamed, renamed_term, without_columns
 from crosscheck.plan import Plan, Reachability, Task, Transport, lane_of, make_plan
 from crosscheck.results import EstimationResult, failed

@@ -7,7 +7,9 @@ from collections import Counter
 from dataclasses import replace
 
 from crosscheck.canon import dumps
-from crosscheck.compare import Context, compare, compare_printed, inference
+from crosscheck.compare import compare
+from crosscheck.compare_known import compare_printed
+from crosscheck.judging import Context, inference
 from crosscheck.published import PublishedNumber
 from crosscheck.results import CoefRow, Condition, Conventions, EstimationResult, FitStats, failed
 

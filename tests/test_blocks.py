@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from crosscheck.compare import Context, Tolerance, compare, compare_truth
+from crosscheck.compare import compare
+from crosscheck.compare_known import compare_truth
+from crosscheck.judging import Context, Tolerance
 from crosscheck.results import Block, EstimationResult, result_from_json
 from crosscheck.truth import KnownTruth
 

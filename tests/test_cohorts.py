@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from crosscheck import engines
-from crosscheck.compare import Context, compare_truth
+from crosscheck.compare_known import compare_truth
 from crosscheck.engines._cohorts import small_cohorts
 from crosscheck.explain.cohorts import explain_single_cohort
 from crosscheck.frame import Column, Frame
+from crosscheck.judging import Context
 from crosscheck.simulate.studies import sibling
 from crosscheck.spec import FitRequest
 from crosscheck.truth import KnownTruth

@@ -11,16 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from crosscheck.compare import (
-    Context,
-    Tolerance,
-    compare,
-    compare_printed,
-    compare_truth,
-    decides,
-    inference,
-)
+from crosscheck.compare import compare
+from crosscheck.compare_known import compare_printed, compare_truth
 from crosscheck.conventions import critical, lre, p_of, stars_of
+from crosscheck.judging import Context, Tolerance, decides, inference
 from crosscheck.published import PublishedNumber
 from crosscheck.results import CoefRow, EstimationResult, Extra, FitStats, failed
 from crosscheck.truth import KnownTruth

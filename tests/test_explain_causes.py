@@ -582,7 +582,7 @@ def test_bugs_are_used_in_their_versions_only():
 
 def test_a_stale_row_is_a_cell_of_its_own():
     from crosscheck.columns import _pair
-    from crosscheck.compare import LEGEND, Context
+    from crosscheck.judging import LEGEND, Context
 
     frame, request = FRAMES["balanced"], base()
     one = fit(request, frame, "pyfixest")

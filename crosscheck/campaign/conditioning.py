@@ -14,11 +14,11 @@ from dataclasses import replace
 import numpy as np
 
 from crosscheck.campaign.case import Fit
-from crosscheck.compare import Cell
 from crosscheck.errors import CrosscheckError
 from crosscheck.explain.model import Explanation
 from crosscheck.formula import emit, names, parse
 from crosscheck.frame import Column, Frame
+from crosscheck.judging import Cell
 from crosscheck.results import EstimationResult
 from crosscheck.spec import FitRequest
 

@@ -16,12 +16,13 @@ from crosscheck.campaign.avowed import excused
 from crosscheck.campaign.case import Ask, Case, Checked, Discrepancy, Fit, Identity, PropertyKind, features
 from crosscheck.campaign.conditioning import explain_conditioning
 from crosscheck.campaign.vectors import compare_vectors, without_rows
-from crosscheck.compare import LEGEND, Cell, Context, compare
+from crosscheck.compare import compare
 from crosscheck.errors import CrosscheckError
 from crosscheck.explain import explain_column
 from crosscheck.explain.joint import explain_joint
 from crosscheck.explain.model import Explanation
 from crosscheck.frame import Frame
+from crosscheck.judging import LEGEND, Cell, Context
 from crosscheck.results import EstimationResult
 from crosscheck.spec import FitRequest
 from crosscheck.verdict import AGREE, EXPLAINED, Severity

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crosscheck.compare import Cell, Context
+from crosscheck.judging import Cell, Context
 from crosscheck.results import EstimationResult
 
 ROWS = "rows"

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from crosscheck.compare import LEGEND as STARS
-from crosscheck.compare import Cell, Context, compare
+from crosscheck.compare import compare
 from crosscheck.errors import UsageError
 from crosscheck.explain.adopt import as_frame, as_result
 from crosscheck.explain.column import Again, explain_column
 from crosscheck.explain.model import ENOUGH_DIGITS, meeting
 from crosscheck.explain.stated import explain_stated
 from crosscheck.formula import emit, parse
+from crosscheck.judging import LEGEND as STARS
+from crosscheck.judging import Cell, Context
 from crosscheck.notes import Subject, footnote, many_of, note
 from crosscheck.results import EstimationResult
 from crosscheck.spec import FitRequest, SscSpec, VcovSpec, WeightsSpec

@@ -13,10 +13,11 @@ import re
 
 import numpy as np
 
-from crosscheck.compare import SAMPLING_SE, Cell
+from crosscheck.compare_known import SAMPLING_SE
 from crosscheck.explain.model import Explanation
 from crosscheck.explain.rules import rules
 from crosscheck.frame import Frame
+from crosscheck.judging import Cell
 from crosscheck.results import EstimationResult
 from crosscheck.spec import FitRequest
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from crosscheck.compare import inference, inside
+from crosscheck.compare_known import inside
 from crosscheck.explain.model import Explanation
+from crosscheck.judging import inference
 from crosscheck.published import PublishedNumber
 from crosscheck.results import EstimationResult
 from crosscheck.wald import PREFIXES, joint_test, members, own_df

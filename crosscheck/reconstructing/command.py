@@ -19,9 +19,10 @@ from crosscheck.audit.paper import Paper
 from crosscheck.audit.tokens import token_id
 from crosscheck.canon import dumps, write_atomic
 from crosscheck.columns import context_of
-from crosscheck.compare import Cell, compare_printed
+from crosscheck.compare_known import compare_printed
 from crosscheck.errors import CrosscheckError, StudyError, UsageError
 from crosscheck.formula_tree import INTERCEPT
+from crosscheck.judging import Cell
 from crosscheck.reconstructing.files import FILES, Reach, known_rows, notes, reach_of, reproduction, study_files
 from crosscheck.results import EstimationResult, failed
 from crosscheck.simulate.consistent import ATTEMPTS, consistent_layout, consistent_panel, read_paper

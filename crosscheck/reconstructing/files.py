@@ -15,8 +15,8 @@ from crosscheck import __version__
 from crosscheck.audit.facts import Column
 from crosscheck.audit.paper import ColumnView, Paper
 from crosscheck.canon import dumps
-from crosscheck.compare import Cell
 from crosscheck.errors import DataError
+from crosscheck.judging import Cell
 from crosscheck.simulate.printed import Layout
 from crosscheck.simulate.tables import cell as written
 from crosscheck.simulate.targets import CONSTANT, Array
