@@ -30,13 +30,20 @@ cc_request_df <- function(request, n, K, sizes) {
   max(n - K, 1)
 }
 
+# A level as text: 100000, not 1e+05.
+cc_level <- function(x) if (is.numeric(x)) format(x, scientific = FALSE, trim = TRUE, digits = 15L) else as.character(x)
+
 # i() outside fixest: a matrix with one column for each level but the reference, times x where there is one.
 cc_indicator <- function(f, x = NULL, ref = NULL) {
+  if (is.numeric(f)) {
+    values <- sort(unique(f))
+    f <- factor(f, levels = values, labels = vapply(values, cc_level, ""))
+  }
   f <- as.factor(f)
   levels_ <- levels(f)[levels(f) %in% unique(as.character(f))]
   if (!is.null(ref)) {
-    if (!as.character(ref) %in% levels_) cc_refuse("ref = ", ref, " is no level of i()")
-    levels_ <- setdiff(levels_, as.character(ref))
+    if (!cc_level(ref) %in% levels_) cc_refuse("ref = ", cc_level(ref), " is no level of i()")
+    levels_ <- setdiff(levels_, cc_level(ref))
   }
   out <- vapply(levels_, function(l) as.double(f == l) * (if (is.null(x)) 1 else x), double(length(f)))
   matrix(out, length(f), length(levels_), dimnames = list(NULL, levels_))

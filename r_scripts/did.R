@@ -35,7 +35,7 @@ cc_did_data <- function(request, frame, unit_name, time_name) {
   weights <- cc_weights_symbol(request, frame)
   if (is.null(weights) && !is.null(o$weights)) weights <- cc_symbol(frame, o$weights, "number")
   if (!is.null(weights)) {
-    data$cc_w <- cc_checked_weights(cc_values(frame, weights, request))
+    data$cc_w <- cc_checked_weights(cc_values(frame, weights, request), keep_zeros = TRUE)
   }
   for (k in seq_along(o$covariates)) data[[paste0("cc_x", k)]] <- number(o$covariates[[k]])
   attr(data, "row.names") <- .set_row_names(frame$rows)

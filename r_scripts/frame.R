@@ -182,14 +182,15 @@ cc_finite <- function(data) {
 }
 
 # Weights as a checked vector: fixest recycles a wrong length and crashes on an empty one. A row of weight 0 is not in the
-# sample, which a missing weight says to every package alike.
-cc_checked_weights <- function(values) {
+# sample, which a missing weight says to every package alike; in group-time effects a unit has the weight of its base
+# period, and a zero in another period says nothing (`keep_zeros`).
+cc_checked_weights <- function(values, keep_zeros = FALSE) {
   bad <- which(!is.na(values) & (!is.finite(values) | values < 0))
   if (length(bad)) {
     cc_refuse("weights are finite and not negative: row ", bad[[1L]], " has ", format(values[[bad[[1L]]]]))
   }
-  values[!is.na(values) & values == 0] <- NA_real_
-  if (all(is.na(values))) cc_refuse("no row has a weight")
+  if (!any(values > 0, na.rm = TRUE)) cc_refuse("no row has a weight")
+  if (!keep_zeros) values[!is.na(values) & values == 0] <- NA_real_
   values
 }
 

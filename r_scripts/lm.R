@@ -93,6 +93,7 @@ cc_lm_clustered <- function(request, fit, by_k) {
   if (two && ssc_$g_adj && ssc_$g_df == "min") {
     cc_unsupported("sandwich gives each dimension its own G / (G - 1); g_df = \"min\" asks for the smallest")
   }
+  if (min(cc_group_sizes(fit)) < 2L) cc_unsupported("the cluster variable has one cluster in the sample")
   V <- sandwich::vcovCL(
     fit$model, cluster = as.data.frame(fit$clusters), type = if (ssc_$k_adj) "HC1" else "HC0", cadjust = ssc_$g_adj,
     multi0 = FALSE, fix = FALSE

@@ -97,7 +97,7 @@ cc_vcov_symbols <- function(request, frame) {
   if (serial && is.null(request$time)) cc_unsupported("vcov type ", request$vcov$type, " needs the study's time")
   list(
     cluster = clusters,
-    unit = if (serial && !is.null(request$unit)) cc_symbol(frame, request$unit, "category"),
+    unit = if (request$vcov$type == "NW" && !is.null(request$unit)) cc_symbol(frame, request$unit, "category"),
     time = if (serial) cc_symbol(frame, request$time, "number")
   )
 }

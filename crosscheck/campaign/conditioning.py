@@ -23,8 +23,9 @@ from crosscheck.results import EstimationResult
 from crosscheck.spec import FitRequest
 
 NOISE = 1e-13
-TINY = 1.5e-8
+TINY = 5e-8
 """Eigenvalues floored at 1e-16 give standard errors of 1e-8, whatever the covariance was."""
+FLOOR = 1e-15
 MARGIN = 10.0
 HUGE_T = 1e6
 NO_T = 1e-9
@@ -38,11 +39,15 @@ DIFFERENT = ("unexplained", "missing_candidate", "missing_reference")
 
 
 def jittered(frame: Frame, columns: Sequence[str], draw: int, noise: float = NOISE) -> Frame:
-    """Return the frame with each number of the columns moved by up to a part in 1e13 (or ``noise``); zeros stay."""
+    """Return the frame with each number of the columns moved by up to a part in 1e13 (or ``noise``); zeros stay.
+
+    Of integers only the outcome, which stands first, is moved by so little: others may be levels.
+    """
     rng = np.random.Generator(np.random.PCG64([draw, 1_013]))
     moved = []
     for column in frame.columns:
-        if column.name in columns and column.kind in ("float", "integer") and (column.kind == "float" or noise > NOISE):
+        outcome = column.kind == "integer" and (noise > NOISE or (bool(columns) and column.name == columns[0]))
+        if column.name in columns and (column.kind == "float" or outcome):
             factor = 1.0 + noise * rng.uniform(-1, 1, column.values.size)
             moved.append(Column(column.name, "float", column.as_float() * factor))
         else:
@@ -158,13 +163,17 @@ def _exact_fit(
     noise = _drawn_noise(reference, candidate, zero_se)
     for row in reference.coefs:
         other = candidate.coef(row.term)
-        if other is not None and zero_se(row.std_error) and zero_se(other.std_error):
+        if other is None:
+            continue
+        if (zero_se(row.std_error) and zero_se(other.std_error)) or _floored(row.std_error, other.std_error):
             noise.add(row.term)
+    perfect = _perfect(reference, scale) and _perfect(candidate, scale)
     out = []
     for cell in cells:
         a, b = cell.reference_value, cell.candidate_value
         small = isinstance(a, float) and isinstance(b, float) and abs(a - b) <= 1e-12 * scale
         derived = cell.quantity not in ("estimate", "nobs") and cell.term in noise
+        derived |= perfect and cell.quantity in ("log_likelihood", "residuals")
         rounded = cell.quantity in ("estimate", "conf_low", "conf_high", *OF_DRAWS) and small
         rounded |= cell.quantity == "statistic" and cell.abs_diff is not None and cell.abs_diff <= NO_T
         bad = cell.verdict in DIFFERENT and cell.severity != "none"
@@ -224,6 +233,19 @@ def _drawn_noise(
     return noise
 
 
+def _floored(a: float | None, b: float | None) -> bool:
+    """Say whether two variances are no farther apart than the floor that fixest puts under eigenvalues."""
+    return a is not None and b is not None and a != b and abs(a * a - b * b) <= FLOOR and max(a, b) < 1e-5
+
+
+def _perfect(result: EstimationResult, scale: float) -> bool:
+    block = result.block("rows")
+    if block is None or "residuals" not in block.quantities:
+        return False
+    values = np.array([np.nan if v is None else v for v in block["residuals"]], dtype=np.float64)
+    return bool(np.isfinite(values).any()) and float(np.nanmax(np.abs(values))) <= 1e-10 * scale
+
+
 def _agree_without(
     reference: EstimationResult, candidate: EstimationResult, request: FitRequest, frame: Frame, fit: Fit
 ) -> tuple[str, ...]:
@@ -271,7 +293,7 @@ def _same_fit(a: EstimationResult, b: EstimationResult) -> bool:
     """Say whether two fits span the same space: as many coefficients, the same sample and the same R2."""
     if a.stats.nobs != b.stats.nobs or a.stats.r2 is None or b.stats.r2 is None:
         return False
-    return abs(a.stats.r2 - b.stats.r2) <= 1e-9 and len(a.dropped) == len(b.dropped)
+    return abs(a.stats.r2 - b.stats.r2) <= 1e-9 and len(a.coefs) == len(b.coefs)
 
 
 def _conditioned(moved: float) -> Explanation:

@@ -15,11 +15,10 @@ from typing import Any
 from crosscheck.campaign.case import Case, Discrepancy, Fit, Identity
 from crosscheck.campaign.fits import Fitter
 from crosscheck.campaign.folder import write_folder
-from crosscheck.campaign.known import known_rows, recognise, traits_of
 from crosscheck.campaign.plainer import plainer_panel, plainer_request
 from crosscheck.campaign.plan import Settings, cases_of
 from crosscheck.campaign.properties import properties
-from crosscheck.campaign.screen import check, fitter_of
+from crosscheck.campaign.screen import check, fitter_of, recognised
 from crosscheck.canon import plain
 from crosscheck.errors import CrosscheckError
 from crosscheck.frame import Frame
@@ -106,7 +105,7 @@ class Confirmer:
         shrunk, steps = self._shrunk(narrow, identity, fitter) if small else (narrow, 0)
         last = seen_in(shrunk, identity, fitter) or start
         merged = str(last.identity)
-        match = recognise(last, known_rows(), traits_of(shrunk))
+        match = recognised(last, shrunk, fitter)
         already = merged in self.seen and merged != str(identity)
         self.seen.add(merged)
         folder = self._folder(shrunk, last) if small and match is None and not already else ""

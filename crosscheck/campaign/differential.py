@@ -15,6 +15,8 @@ from crosscheck import engines
 from crosscheck.campaign.avowed import excused
 from crosscheck.campaign.case import Ask, Case, Checked, Discrepancy, Fit, Identity, PropertyKind, features
 from crosscheck.campaign.conditioning import explain_conditioning
+from crosscheck.campaign.laws import explain_laws
+from crosscheck.campaign.reexpressed import explain_basis
 from crosscheck.campaign.vectors import compare_vectors, without_rows
 from crosscheck.compare import compare
 from crosscheck.errors import CrosscheckError
@@ -146,7 +148,21 @@ def context_of(request: FitRequest) -> Context:
 def pair_cells(
     reference: EstimationResult, candidate: EstimationResult, request: FitRequest, frame: Frame, fit: Fit
 ) -> list[Cell]:
-    """Compare two results and explain what differs, by the same rules as a study."""
+    """Compare two results and explain what differs, by the same rules as a study and by those for odd data."""
+    cells = _cells(reference, candidate, request, frame, fit)
+
+    def again(asked: FitRequest, moved: Frame) -> Sequence[Cell]:
+        a, b = (fit(side.engine, asked, moved) for side in (reference, candidate))
+        if a.status != "ok" or b.status != "ok":
+            return ()
+        return _cells(a, b, asked, moved, fit)
+
+    return explain_basis(cells, request, frame, again)
+
+
+def _cells(
+    reference: EstimationResult, candidate: EstimationResult, request: FitRequest, frame: Frame, fit: Fit
+) -> list[Cell]:
     context = context_of(request)
     cells = [
         *compare(without_rows(reference), without_rows(candidate), context),
@@ -170,6 +186,7 @@ def pair_cells(
             elif why:  # a cause, and no excuse
                 cell = replace(cell, explanations=tuple(why))  # noqa: PLW2901
         out.append(cell)
+    out = explain_laws(out, reference, candidate, request, frame)
     if any(c.verdict in DIFFERENT and c.severity != "none" for c in out):
         out = explain_conditioning(out, reference, candidate, request, frame, fit)
     return out

@@ -6,16 +6,18 @@ of meaning (``convention``), and reported faults (``bug``), each with a reason a
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from crosscheck.campaign.case import Case, Discrepancy
+from crosscheck.campaign.circumstances import CIRCUMSTANCES
 from crosscheck.engines import family
 from crosscheck.errors import UsageError
 from crosscheck.spec import Model
@@ -47,6 +49,10 @@ class KnownDiscrepancy(Model):
         Of the panel, such as ``x_offset=9``; one of them has to be there.
     says : str
         A regular expression that the sentence, or the engine's reason, has to hold.
+    within : float or None
+        How far apart the two numbers may be, relatively; farther is something else.
+    when : str
+        A circumstance of :mod:`crosscheck.campaign.circumstances`, which is shown on the case.
     why, source : str
     """
 
@@ -60,15 +66,34 @@ class KnownDiscrepancy(Model):
     without: tuple[str, ...] = ()
     traits: tuple[str, ...] = ()
     says: str = ""
+    within: float | None = Field(default=None, gt=0, lt=1)
+    when: str = ""
     why: str = Field(min_length=10)
     source: str = Field(min_length=3)
+
+    @field_validator("when")
+    @classmethod
+    def _named(cls, name: str) -> str:
+        if name and name not in CIRCUMSTANCES:
+            raise ValueError(f"there is no circumstance {name!r}; there are {', '.join(CIRCUMSTANCES)}")
+        return name
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(self.says)
 
-    def covers(self, one: Discrepancy, traits: Collection[str] = ()) -> bool:
-        """Say whether a discrepancy, on a panel of these traits, is this one."""
+    def covers(
+        self, one: Discrepancy, traits: Collection[str] = (), shown: Callable[[str], bool] = lambda _: False
+    ) -> bool:
+        """Say whether a discrepancy, on a panel of these traits, is this one.
+
+        Parameters
+        ----------
+        one : Discrepancy
+        traits : collection of str
+        shown : callable
+            Says whether a circumstance is shown; without it none is.
+        """
         identity = one.identity
         words = identity.features.split()
         return (
@@ -80,7 +105,17 @@ class KnownDiscrepancy(Model):
             and not any(w in words for w in self.without)
             and (not self.traits or any(t in traits for t in self.traits))
             and (not self.says or self._pattern.search(f"{one.says} {one.value}") is not None)
+            and (self.within is None or _apart(one) <= self.within)
+            and (not self.when or shown(self.when))
         )
+
+
+def _apart(one: Discrepancy) -> float:
+    """Return how far apart the two numbers are, relatively; infinity where one is none."""
+    a, b = one.value, one.other
+    if not isinstance(a, float) or not isinstance(b, float) or math.isnan(a) or math.isnan(b):
+        return math.inf
+    return abs(a - b) / max(abs(a), abs(b)) if a != b else 0.0
 
 
 class _File(Model):
@@ -113,7 +148,10 @@ def traits_of(case: Case) -> tuple[str, ...]:
 
 
 def recognise(
-    one: Discrepancy, rows: Iterable[KnownDiscrepancy], traits: Collection[str] = ()
+    one: Discrepancy,
+    rows: Iterable[KnownDiscrepancy],
+    traits: Collection[str] = (),
+    shown: Callable[[str], bool] = lambda _: False,
 ) -> KnownDiscrepancy | None:
-    """Return the first row that covers a discrepancy on a panel of these traits."""
-    return next((row for row in rows if row.covers(one, traits)), None)
+    """Return the first row that covers a discrepancy on a panel of these traits, in circumstances that are shown."""
+    return next((row for row in rows if row.covers(one, traits, shown)), None)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from crosscheck.campaign.case import Ask, Case, Checked, Discrepancy, Fit, Outcome, features
+from crosscheck.campaign.circumstances import CIRCUMSTANCES
 from crosscheck.campaign.corpus import Corpus, read_corpus
 from crosscheck.campaign.fits import Fitter
-from crosscheck.campaign.known import known_rows, recognise, traits_of
+from crosscheck.campaign.known import KnownDiscrepancy, known_rows, recognise, traits_of
 from crosscheck.campaign.plan import Settings, cases_of, panel_of
 from crosscheck.campaign.properties import properties
 from crosscheck.canon import plain
@@ -106,7 +107,7 @@ def screen_with(settings: Settings, numbers: list[int], fitter: Fitter) -> tuple
         rows = []
         for case in cases:
             checked, engines = (Checked(reason=skipped[case.key]), {}) if case.key in skipped else check(case, fitter)
-            rows.append(_row(case, checked, engines))
+            rows.append(_row(case, checked, engines, fitter))
         events.append(
             {
                 "event": "panel",
@@ -140,7 +141,7 @@ def check(case: Case, fit: Fit) -> tuple[Checked, dict[str, str]]:
         return Checked(reason=f"not checked: {error.what}"[:300]), engines
 
 
-def _row(case: Case, checked: Checked, engines: Mapping[str, str]) -> Event:
+def _row(case: Case, checked: Checked, engines: Mapping[str, str], fit: Fit) -> Event:
     status = Outcome(case=case, checked=checked).status
     row: Event = {
         "rule": case.rule,
@@ -155,11 +156,23 @@ def _row(case: Case, checked: Checked, engines: Mapping[str, str]) -> Event:
         row["reason"] = checked.reason
     if checked.discrepancies:
         row["request"] = case.request.model_dump(mode="json", exclude_defaults=True)
-        row["discrepancies"] = [_discrepancy(d, case) for d in checked.discrepancies]
+        row["discrepancies"] = [_discrepancy(d, case, fit) for d in checked.discrepancies]
     return row
 
 
-def _discrepancy(one: Discrepancy, case: Case) -> Event:
-    match = recognise(one, known_rows(), traits_of(case))
+def recognised(one: Discrepancy, case: Case, fit: Fit) -> KnownDiscrepancy | None:
+    """Return the known row that covers a discrepancy of a case; its circumstances are shown on the case."""
+    answers: dict[str, bool] = {}
+
+    def shown(name: str) -> bool:
+        if name not in answers:
+            answers[name] = CIRCUMSTANCES[name](case, one, fit, lambda c: check(c, fit)[0].discrepancies)
+        return answers[name]
+
+    return recognise(one, known_rows(), traits_of(case), shown)
+
+
+def _discrepancy(one: Discrepancy, case: Case, fit: Fit) -> Event:
+    match = recognised(one, case, fit)
     event: Event = plain(one)
     return {**event, "known": match.id, "kind": match.kind} if match is not None else {**event, "kind": "new"}

@@ -16,6 +16,8 @@ from crosscheck.results import EstimationResult
 
 ROWS = "rows"
 RTOL, STOL = 1e-8, 1e-6
+ROUNDINGS = 1e-11
+"""Of the largest fitted value or residual."""
 Floats = NDArray[np.float64]
 
 
@@ -41,6 +43,9 @@ def compare_vectors(reference: EstimationResult, candidate: EstimationResult, co
     mine, theirs = _vectors(reference), _vectors(candidate)
     residuals = mine.get("residuals", np.empty(0))
     spread = float(np.nanstd(residuals)) if np.isfinite(residuals).any() else 0.0
+    # a residual is what is left of the outcome: none of its digits is better than the outcome's last one
+    largest = max((float(np.nanmax(np.abs(v))) for v in mine.values() if np.isfinite(v).any()), default=0.0)
+    spread += ROUNDINGS / STOL * largest
     return [
         _cell(name, mine[name], theirs[name], spread, reference, candidate, context) for name in mine if name in theirs
     ]

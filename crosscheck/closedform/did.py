@@ -30,6 +30,8 @@ class GroupTime:
     att : ndarray, shape (m,)
     influence : ndarray, shape (n_units, m)
         Var(att) = influence' influence / n_units^2; a column of zeros for a universal base period.
+
+    Where a cohort has no row in one of the two periods, effect and influence are NaN.
     """
 
     group: Floats
@@ -120,7 +122,7 @@ def _effect(
         data.weights[rows],
     )
     if not ((d == 1) & (post == 1)).any() or not ((d == 1) & (post == 0)).any():
-        raise DataError(f"cohort {group:g} is not observed in both periods of ATT({group:g},{time:g})")
+        return Effect(np.array(np.nan, dtype=np.longdouble), out * np.nan)
     effect = cross_section_effect(method, y, post, d, x, w)
     np.add.at(out, data.unit[rows], effect.influence * (np.longdouble(sample.n_units) / d.size))
     return Effect(effect.att, out)

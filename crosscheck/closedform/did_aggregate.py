@@ -82,7 +82,7 @@ def aggregate(
     lost = [number(g) for g in np.unique(effects.group[~np.isfinite(effects.att.astype(np.float64))])]
     if lost:
         raise DataError(
-            f"the effects of cohort {', '.join(lost)} do not exist: none of its units is left in the sample",
+            f"the effects of cohort {', '.join(lost)} do not exist in every period: none of its units is there",
             hint="set allow_unbalanced = true, or leave the cohort out",
         )
     rank = _ranks(effects, sample)

@@ -56,7 +56,8 @@ def sample_of(request: FitRequest, formula: Formula, frame: Frame) -> Sample:
     ids = tuple(name for name in (request.unit, request.time) if name is not None)
     weights = (request.weights.column,) if request.weights else ()
     panel = len(ids) == 2 and formula.iv is None
-    needed = ids if panel and request.estimator != "feols" else ()
+    of_units = request.estimator in ("re", "between")
+    needed = ids if panel and of_units else ()
     matrix, used = usable_model(request, formula, frame, also=(*weights, *needed))
     unit: Codes | None = None
     time: Codes | None = None
@@ -66,7 +67,7 @@ def sample_of(request: FitRequest, formula: Formula, frame: Frame) -> Sample:
     if panel and not any(used[name].missing.any() for name in ids):
         unit, time = (squeezed(codes_of(used, (name,))) for name in ids)
         if np.unique(np.column_stack([unit, time]), axis=0).shape[0] < used.nrows:
-            if request.estimator != "feols" or request.vcov.canonical in ("NW", "DK"):
+            if of_units or request.vcov.canonical in ("NW", "DK"):
                 raise DataError(f"{request.estimator} needs one row for each {request.unit} and {request.time}")
             unit = time = None
     clusters = {name: squeezed(codes_of(used, (name,))) for name in request.vcov.cluster}

@@ -187,6 +187,9 @@ def _data(request: FitRequest, frame: Frame) -> tuple[pd.DataFrame, str]:
             raise DataError(
                 f"{what} is missing in {int(np.isnan(values).sum())} rows", hint="filter them: sample.where"
             )
+    unnamed = int((data.unit < 0).sum())
+    if unnamed and request.options.get("panel", True):
+        raise DataError(f"the unit is missing in {unnamed} rows", hint="filter them: sample.where")
     columns: dict[str, Any] = {"cc_y": data.y, "cc_t": data.time, "cc_g": cohort, "cc_id": data.unit + 1}
     names = []
     for k in range(1, data.x.shape[1]):

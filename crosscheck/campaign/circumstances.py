@@ -1,0 +1,247 @@
+"""In which circumstances is a known discrepancy to be expected? Each is shown on the case, by replay or by count.
+
+A row of ``known.toml`` that names one covers nothing without it, so that a new fault in the same region of requests
+and panels is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crosscheck import engines
+from crosscheck.campaign.case import Case, Discrepancy, Fit
+from crosscheck.campaign.reexpressed import reexpressed
+from crosscheck.engines._shared import codes_of, lag_of
+from crosscheck.errors import CrosscheckError
+from crosscheck.formula import parse
+from crosscheck.modelmatrix import ModelMatrix, model_matrix
+
+Floats = NDArray[np.float64]
+Check = Callable[[Case], tuple[Discrepancy, ...]]
+Circumstance = Callable[[Case, Discrepancy, Fit, Check], bool]
+SINGULAR = 1e-10
+
+
+def ill_conditioned(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the relation holds once the regressors are centred, orthogonal and of one scale."""
+    if not case.request.formula or case.rule in ("engines_agree", "coherence"):
+        return False
+    try:
+        other = reexpressed(case.request, case.frame)
+        if other is None:
+            return False
+        found = check(case.with_(frame=other[1]))
+    except CrosscheckError:
+        return False
+    return not any(one.identity.same_bug(d.identity) for d in found)
+
+
+def not_positive_definite(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the covariance, as one of the engines gives it, is singular, has a negative variance, or is NaN."""
+    for engine in case.engines:
+        if not engines.get(engine).supports(case.request):
+            continue
+        result = fit(engine, case.request, case.frame)
+        if result.status != "ok":
+            continue
+        if any(r.std_error is not None and np.isnan(r.std_error) for r in result.coefs):
+            return True
+        matrix = np.array(result.vcov, dtype=np.float64)
+        if matrix.size and np.isfinite(matrix).all():
+            spread = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
+            values = np.linalg.eigvalsh(matrix / np.outer(spread, spread))
+            if values[0] <= SINGULAR * max(values[-1], 0.0):
+                return True
+    return False
+
+
+def last_lag(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the bandwidth reaches the last lag that there is, T - 1."""
+    if case.request.time is None:
+        return False
+    periods = {int(c) for c in codes_of(case.frame, (case.request.time,)) if c >= 0}
+    return lag_of(case.request, len(periods)) >= len(periods) - 1
+
+
+def separated(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether some direction of the coefficients fits observations ever better without end.
+
+    For a Poisson model: x'g = 0 where y > 0 and x'g <= 0 elsewhere; for logit and probit x'g >= 0 where y = 1 and
+    x'g <= 0 where y = 0; not 0 everywhere (Correia, Guimaraes and Zylkin 2020; Albert and Anderson 1984).
+    """
+    if case.request.estimator not in ("fepois", "feglm"):
+        return False
+    matrix = _matrix(case)
+    if matrix is None:
+        return False
+    from scipy.optimize import linprog
+
+    x, up = _with_dummies(matrix), matrix.y > 0
+    if case.request.weights is not None:
+        used = case.frame[case.request.weights.column].as_float()[matrix.rows] > 0
+        x, up = x[used], up[used]
+    size = np.abs(x).max(axis=0, initial=0.0)
+    x = x[:, size > 0] / size[size > 0]
+    if case.request.estimator == "fepois":
+        fixed, signed = x[up], -x[~up]
+    else:
+        fixed, signed = x[:0], np.where(up[:, None], x, -x)
+    if not signed.size:
+        return False
+    found = linprog(
+        -signed.sum(axis=0),
+        A_ub=-signed,
+        b_ub=np.zeros(signed.shape[0]),
+        A_eq=fixed if fixed.size else None,
+        b_eq=np.zeros(fixed.shape[0]) if fixed.size else None,
+        bounds=(-1, 1),
+        method="highs",
+    )
+    return bool(found.status == 0 and -found.fun > 1e-7)
+
+
+def an_r2(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether both numbers are 1 - SSR / TSS, TSS about zero or about the mean, adjusted or not."""
+    matrix = _matrix(case)
+    if matrix is None or matrix.fe_codes.size:
+        return False
+    w = np.ones(matrix.y.size)
+    if case.request.weights is not None:
+        w = case.frame[case.request.weights.column].as_float()[matrix.rows]
+    x, y, w = matrix.X[w > 0], matrix.y[w > 0], w[w > 0]
+    root = np.sqrt(w)
+    rest = root * (y - x @ np.linalg.lstsq(x * root[:, None], y * root, rcond=None)[0])
+    ssr, mean = float(rest @ rest), float(np.average(y, weights=w)) if w.size else 0.0
+    n, k = float(y.size), float(np.linalg.matrix_rank(x)) if x.size else 0.0
+    known = [np.nan]
+    for total in (float(w @ y**2), float(w @ (y - mean) ** 2)):
+        if total <= 0:
+            continue
+        known.append(1 - ssr / total)
+        known += [1 - ssr / total * up / (n - k) for up in (n, n - 1) if n > k]
+    left = root * y - rest
+    if left.std() > 0 and (root * y).std() > 0:  # plm's
+        square = float(np.corrcoef(left, root * y)[0, 1]) ** 2
+        known += [square, *(1 - (1 - square) * up / (n - k) for up in (n, n - 1) if n > k)]
+    pair = [float(v) if isinstance(v, int | float) else np.nan for v in (one.value, one.other)]
+    return all(any(v == r or np.isclose(v, r, rtol=1e-7, atol=1e-9, equal_nan=True) for r in known) for v in pair)
+
+
+def no_within_variation(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the outcome varies within the effects, or follows the regressors there, by rounding errors alone."""
+    matrix = _matrix(case)
+    if matrix is None or not matrix.fe_codes.size:
+        return False
+    dummies = _with_dummies(matrix)[:, matrix.X.shape[1] :]
+    if _left(dummies, matrix.y) <= 1e-10:
+        return True
+    whole = _with_dummies(matrix)
+    before, after = (float(np.linalg.norm(_rest(x, matrix.y))) for x in (dummies, whole))
+    return before - after <= 1e-12 * before
+
+
+def perfect_fit(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether regressors and effects, and the units of a panel estimator, fit every observation."""
+    matrix = _matrix(case)
+    if matrix is None:
+        return False
+    x = _with_dummies(matrix)
+    if case.request.estimator in ("re", "between") and case.request.unit is not None:
+        codes = codes_of(case.frame, (case.request.unit,))[matrix.rows]
+        x = np.hstack([x, (codes[:, None] == np.unique(codes)).astype(np.float64)])
+    return _left(x, matrix.y) <= 1e-10
+
+
+def redundant_effects(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the fixed effects span fewer dimensions than their levels less one each."""
+    matrix = _matrix(case)
+    if matrix is None or matrix.fe_codes.ndim != 2 or matrix.fe_codes.shape[1] < 2:
+        return False
+    dummies = _with_dummies(matrix)[:, matrix.X.shape[1] :]
+    counted = sum(len(np.unique(codes)) - 1 for codes in matrix.fe_codes.T) + 1
+    return int(np.linalg.matrix_rank(dummies)) < counted
+
+
+def leverage_one(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether an observation, or a cluster, is fitted whatever its outcome."""
+    matrix = _matrix(case)
+    if matrix is None:
+        return False
+    left = _with_dummies(matrix)
+    u, s, _ = np.linalg.svd(left, full_matrices=False)
+    u = u[:, s > 1e-10 * s.max(initial=0.0)]
+    if case.request.vcov.type != "CRV3":
+        return bool(np.any((u**2).sum(axis=1) > 1 - 1e-8))
+    codes = codes_of(case.frame, case.request.vcov.cluster)[matrix.rows]
+    blocks = (u[codes == g] for g in np.unique(codes))
+    return any(float(np.linalg.norm(b, 2)) > 1 - 1e-8 for b in blocks)
+
+
+def no_reference_period(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether no treated row is one period before its treatment: the reference of an event study is none."""
+    options = case.request.options
+    time, cohort = str(options.get("time") or case.request.time), str(options.get("cohort"))
+    if time not in case.frame or cohort not in case.frame:
+        return False
+    since = case.frame[time].as_float() - case.frame[cohort].as_float()
+    return not bool(np.any(since == -1))
+
+
+def weights_take_rows(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether rows with all numbers of the formula have no weight."""
+    request = case.request
+    if request.weights is None:
+        return False
+    try:
+        rows = model_matrix(parse(request.formula), case.frame, unit=request.unit, time=request.time).rows
+    except CrosscheckError:
+        return False
+    return not bool(np.all(case.frame[request.weights.column].as_float()[rows] > 0))
+
+
+def _left(x: Floats, y: Floats) -> float:
+    """Return how much of y the columns of x leave, as a share of its largest value."""
+    scale = float(np.abs(y).max(initial=0.0))
+    if scale == 0.0:
+        return 0.0
+    return float(np.abs(_rest(x, y)).max()) / scale
+
+
+def _rest(x: Floats, y: Floats) -> Floats:
+    size = np.linalg.norm(x, axis=0)
+    x = x[:, size > 0] / size[size > 0]
+    return y - x @ np.linalg.lstsq(x, y, rcond=1e-12)[0] if x.size else y
+
+
+def _matrix(case: Case) -> ModelMatrix | None:
+    request = case.request
+    also = tuple(c for c in (request.weights.column if request.weights else "", *request.vcov.cluster) if c)
+    try:
+        return model_matrix(parse(request.formula), case.frame, unit=request.unit, time=request.time, also=also)
+    except CrosscheckError:
+        return None
+
+
+def _with_dummies(matrix: ModelMatrix) -> Floats:
+    blocks = [matrix.X]
+    for codes in matrix.fe_codes.T:
+        blocks.append((codes[:, None] == np.unique(codes)).astype(np.float64))
+    return np.hstack(blocks)
+
+
+CIRCUMSTANCES: Mapping[str, Circumstance] = {
+    "ill_conditioned": ill_conditioned,
+    "not_positive_definite": not_positive_definite,
+    "last_lag": last_lag,
+    "separated": separated,
+    "an_r2": an_r2,
+    "no_within_variation": no_within_variation,
+    "perfect_fit": perfect_fit,
+    "redundant_effects": redundant_effects,
+    "leverage_one": leverage_one,
+    "no_reference_period": no_reference_period,
+    "weights_take_rows": weights_take_rows,
+}

@@ -1,0 +1,141 @@
+"""Do two engines agree once the same regressors are written in a basis that costs no digits?
+
+A mean far from zero, or a column nearly in the span of others, makes normal equations lose digits (or a column look
+collinear, or constant) in some algorithms and not in others. The replay asks both engines for the same model with its
+numeric regressors centred, made orthogonal to the columns before them, and brought to one scale: the space that they
+span is the same. Where the engines then agree in the quantity, the basis was the reason. A fault of another kind is
+there in any basis and stays a discrepancy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crosscheck.compare import Cell
+from crosscheck.errors import CrosscheckError
+from crosscheck.explain.model import Explanation
+from crosscheck.formula import names, parse
+from crosscheck.frame import Column, Frame
+from crosscheck.spec import FitRequest
+from crosscheck.verdict import AGREE
+
+RULE = "ill_conditioned"
+BAD = 1e4
+"""From this ratio on of a regressor's length to what is left of it, normal equations keep fewer than eight digits."""
+SMALL = 1e-3
+"""Below this standard deviation a regressor's units alone decide what thresholds in absolute terms make of it."""
+DIFFERENT = ("unexplained", "missing_candidate", "missing_reference")
+Compare = Callable[[FitRequest, Frame], Sequence[Cell]]
+
+
+def explain_basis(cells: Sequence[Cell], request: FitRequest, frame: Frame, again: Compare) -> list[Cell]:
+    """Explain cells whose quantity agrees in the other basis.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+    request : FitRequest
+    frame : Frame
+    again : callable
+        Fits both engines to a frame and compares them, with every explanation but this one.
+    """
+    bad = [c for c in cells if c.verdict in DIFFERENT and c.severity != "none"]
+    if not bad or not request.formula:
+        return list(cells)
+    other = reexpressed(request, frame)
+    if other is None:
+        return list(cells)
+    worse, moved = other
+    try:
+        seen = list(again(request, moved))
+    except CrosscheckError:
+        return list(cells)
+    still = {c.quantity for c in seen if c.verdict in DIFFERENT and c.severity != "none"}
+    agreed = {c.quantity for c in seen if c.verdict in AGREE} | {c.quantity for c in seen if c.explanations}
+    if still & {"nobs", "terms"} or not agreed:
+        return list(cells)
+    why = Explanation(
+        rule=RULE,
+        title="a regressor's mean, or its neighbour, costs the digits",
+        verdict="convergence",
+        formula=f"|x| is {worse:.1e} of what is left of x; centred, orthogonal and of scale one, the engines agree",
+        replay=worse,
+        remedy={"": "centre and rescale the regressors"},
+    )
+    missing = {"missing_candidate", "missing_reference"}
+    return [
+        c.explained("convergence", (why,))
+        if c in bad
+        and (c.quantity in agreed or c.verdict in missing or c.quantity == "dropped")
+        and c.quantity not in still
+        else c
+        for c in cells
+    ]
+
+
+def reexpressed(request: FitRequest, frame: Frame) -> tuple[float, Frame] | None:
+    """Return how badly the regressors are conditioned, and the frame in a good basis; ``None`` where they are well.
+
+    The outcome is centred where its own mean costs as much.
+    """
+    formula = parse(request.formula)
+    groups = {n for parts in formula.fixed_effects for n in parts} | set(request.vcov.cluster)
+    outcome = names(formula)[0]
+    used = [n for n in names(formula) if n not in groups and n in frame]
+    numeric = [n for n in dict.fromkeys(used) if frame[n].kind == "float" or _large(frame, n)]
+    columns = {n: frame[n].as_float() for n in numeric}
+    whole = np.all([np.isfinite(v) for v in columns.values()], axis=0) if columns else np.zeros(0, dtype=bool)
+    if request.weights is not None and columns:
+        whole &= frame[request.weights.column].as_float() > 0
+    if not columns or whole.sum() < 2:
+        return None
+    basis = [np.ones(int(whole.sum()))]
+    worst, moved = 1.0, {}
+    instruments = set(names(replace(formula, terms=(), fixed_effects=()))) - {outcome} if formula.iv else set()
+    for name in numeric:
+        x = columns[name]
+        others = basis[:1] if name == outcome or name in instruments else basis
+        rest, fitted = _swept(x[whole], others)
+        length, left = float(np.linalg.norm(x[whole])), float(np.linalg.norm(rest))
+        if length == 0.0 or left <= 1e-14 * length:  # exactly collinear, or constant: as it is
+            continue
+        ratio = length / left
+        scale = left / np.sqrt(rest.size)
+        if ratio < BAD and (scale > SMALL or name == outcome):
+            if name != outcome:
+                basis.append(x[whole])
+            continue
+        values = np.full(x.shape, np.nan)
+        values[whole] = rest / scale if name != outcome else rest
+        left_out = np.isfinite(x) & ~whole
+        values[left_out] = (x[left_out] - fitted) / (scale if name != outcome else 1.0)
+        moved[name] = values
+        worst = max(worst, ratio)
+        if name != outcome:
+            basis.append(values[whole])
+    if not moved:
+        return None
+    columns_ = tuple(Column(c.name, "float", moved[c.name]) if c.name in moved else c for c in frame.columns)
+    return worst, Frame(columns_, frame.nrows)
+
+
+def _large(frame: Frame, name: str) -> bool:
+    column = frame[name]
+    return column.kind == "integer" and float(np.abs(column.as_float()).max(initial=0.0)) > BAD
+
+
+def _swept(x: NDArray[np.float64], basis: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], float]:
+    """Return what the columns of a basis leave of x, twice swept, and its mean."""
+    mean = float(x.mean())
+    rest = x - mean
+    if len(basis) > 1:
+        block = np.column_stack([b - b.mean() for b in basis[1:]])
+        norms = np.linalg.norm(block, axis=0)
+        block = block[:, norms > 0] / norms[norms > 0]
+        for _ in range(2):
+            rest = rest - block @ np.linalg.lstsq(block, rest, rcond=1e-12)[0]
+    return rest, mean
