@@ -54,11 +54,13 @@ class Seen:
 def study_text(name: str, title: str, frame: Frame, request: FitRequest, candidate: str, reference: str) -> str:
     """Return ``study.toml`` of one table with one column that asks a request of two engines."""
     data: dict[str, Any] = {"path": "panel.csv"}
-    if request.unit is not None:
-        data["unit"] = request.unit
-    if request.time is not None:
-        data["time"] = request.time
-    if request.unit and request.time and _repeated(frame, request.unit, request.time):
+    # a panel that was shrunk may have lost what nothing asks of it
+    unit, time = (name if name in frame.names else None for name in (request.unit, request.time))
+    if unit is not None:
+        data["unit"] = unit
+    if time is not None:
+        data["time"] = time
+    if unit and time and _repeated(frame, unit, time):
         data["repeated"] = True
     data["kinds"] = {c.name: c.kind for c in frame.columns}
     categories = [c for c in frame.columns if c.kind == "category"]

@@ -2,8 +2,9 @@
 
 Where estimate and standard error agree, and each side's p-value and bounds follow from them under the degrees of
 freedom that the side itself declares, the difference is the choice of the distribution, if both choices are among those
-that packages have: G - 1, T - 1, N - K by one of the ways to count K, and the normal. A p-value that does not follow
-from what its engine says, or degrees of freedom of no such kind, stays a discrepancy.
+that packages have (G - 1, T - 1, N - K by one of the ways to count K, and the normal) and one of the engines avows that
+its own is not the one asked for. A p-value that does not follow from what its engine says, or degrees of freedom of no
+such kind, stays a discrepancy.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from crosscheck.compare import Cell
+from crosscheck.campaign.avowed import excused
 from crosscheck.conventions import critical, p_of
 from crosscheck.engines._shared import codes_of
 from crosscheck.errors import CrosscheckError
 from crosscheck.explain.model import Explanation
 from crosscheck.formula import parse
 from crosscheck.frame import Frame
+from crosscheck.judging import Cell
 from crosscheck.modelmatrix import model_matrix
 from crosscheck.results import CoefRow, EstimationResult
 from crosscheck.spec import FitRequest
@@ -50,13 +52,15 @@ def explain_laws(
         if a is None or b is None or a == b or not {a, b} <= offered:
             continue
         if follows(ours, a, request.conf_level) and follows(theirs, b, request.conf_level):
-            why[term] = Explanation(
+            cause = Explanation(
                 rule="t.df",
                 title="p-values and intervals come from different distributions",
                 verdict="convention",
                 formula=f"{reference.engine}: {_law(a)}; {candidate.engine}: {_law(b)}",
                 remedy={"": "ask for the same degrees of freedom"},
             )
+            if excused((cause,), reference, candidate, request):
+                why[term] = cause
     return [
         c.explained("convention", (why[c.term],))
         if c.verdict == "unexplained" and c.quantity in INFERENCE and c.term in why

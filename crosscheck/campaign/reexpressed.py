@@ -15,11 +15,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from crosscheck.compare import Cell
 from crosscheck.errors import CrosscheckError
 from crosscheck.explain.model import Explanation
 from crosscheck.formula import names, parse
 from crosscheck.frame import Column, Frame
+from crosscheck.judging import Cell
 from crosscheck.spec import FitRequest
 from crosscheck.verdict import AGREE
 

@@ -71,6 +71,7 @@ def r_script(names: Sequence[str], request: FitRequest, term: str, quantity: str
 def _through_engine(name: str, request: FitRequest, frame: Frame, term: str, quantity: str) -> str:
     kinds = {c.name: c.kind for c in frame.columns}
     levels = {c.name: list(c.levels) for c in frame.columns if c.kind == "category"}
+    target = engines.plugged().get(name)
     return "\n".join(
         [
             "from pathlib import Path",
@@ -79,6 +80,7 @@ def _through_engine(name: str, request: FitRequest, frame: Frame, term: str, qua
             "from crosscheck.data import load_data",
             "from crosscheck.spec import FitRequest",
             "",
+            *([f"engines.plug({f'{name}={target}'!r})  # an engine of your own, where it was"] if target else []),
             f"request = FitRequest.model_validate({request.model_dump(mode='json', exclude_defaults=True)!r})",
             f"frame = load_data(Path('panel.csv'), {kinds!r}, levels={levels!r})",
             f"result = engines.get({name!r}).fit(request, frame)",

@@ -1,0 +1,201 @@
+"""Does a known discrepancy hide a fault of another kind in the same region? It must not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from crosscheck.campaign.case import Case, Checked, Discrepancy, Identity, features
+from crosscheck.campaign.circumstances import CIRCUMSTANCES
+from crosscheck.campaign.differential import DIFFERENT, pair_cells
+from crosscheck.campaign.known import known_rows
+from crosscheck.campaign.properties import properties
+from crosscheck.campaign.screen import recognised
+from crosscheck.campaign.stream import read_events
+from crosscheck.cli import main
+from crosscheck.engines.oracle import ENGINE as ORACLE
+from crosscheck.errors import CrosscheckError
+from crosscheck.findings import printed_numbers, read_finding
+from crosscheck.findings.model import PYTHON_SCRIPT
+from crosscheck.formula import parse
+from crosscheck.frame import Column, Frame
+from crosscheck.modelmatrix import model_matrix
+from crosscheck.results import failed
+from crosscheck.simulate import PanelSpec, make_panel
+from crosscheck.spec import FitRequest, VcovSpec
+from tests.conftest import ROOT
+
+OFFSET = PanelSpec(units=8, periods=4, regressors=1, x_offset=9, seed=5)
+
+
+def case_of(spec, formula="`y` ~ `treated` + `x1`", rule="engines_agree", **fields):
+    panel = make_panel(spec)
+    request = FitRequest(formula=formula, unit="unit", time="time", **fields)
+    return Case(
+        seed=spec.seed, frame=panel.frame, requests=(request,), engines=("oracle", "bad"), rule=rule, panel=panel
+    )
+
+
+def normal_equations(request, frame):
+    """Solve X'X b = X'y as it stands: what a large offset costs shows, and nothing else is wrong."""
+    right = ORACLE.fit(request, frame)
+    matrix = model_matrix(parse(request.formula), frame)
+    x, y = matrix.X, matrix.y
+    inverse = np.linalg.pinv(x.T @ x)
+    b = inverse @ (x.T @ y)
+    rest = y - x @ b
+    errors = np.sqrt(np.abs(np.diag(inverse)) * (rest @ rest) / (y.size - x.shape[1]))
+    rows = tuple(
+        replace(row, estimate=float(e), std_error=float(s), statistic=None, p_value=None, conf_low=None, conf_high=None)
+        for row, e, s in zip(right.coefs, b, errors, strict=True)
+    )
+    return right.with_(engine="bad", coefs=rows, vcov=())
+
+
+def tenth_too_large(request, frame):
+    """Return standard errors that are a tenth too large, by the same unstable equations."""
+    found = normal_equations(request, frame)
+    return found.with_(coefs=tuple(replace(r, std_error=r.std_error * 1.1) for r in found.coefs))
+
+
+def wrong_sign(request, frame):
+    found = normal_equations(request, frame)
+    return found.with_(coefs=tuple(replace(r, estimate=-r.estimate) for r in found.coefs))
+
+
+def differing(engine, spec=OFFSET):
+    """Return the quantities that stay unexplained between the closed form and an engine."""
+    case = case_of(spec)
+
+    def fit(name, request, frame):
+        try:
+            return ORACLE.fit(request, frame) if name == "oracle" else engine(request, frame)
+        except CrosscheckError as error:
+            return failed(name, error.what)
+
+    a, b = (fit(name, case.request, case.frame) for name in case.engines)
+    cells = pair_cells(a, b, case.request, case.frame, fit)
+    assert any(c.explanations and c.explanations[0].rule == "ill_conditioned" for c in cells) or engine is wrong_sign
+    return {c.quantity for c in cells if c.verdict in DIFFERENT and c.severity != "none"}
+
+
+def test_a_large_offset_explains_the_digits_that_normal_equations_lose():
+    assert "x_offset=9" in f"x_offset={OFFSET.x_offset}"
+    assert not differing(normal_equations) & {"estimate", "std_error", "nobs"}
+
+
+@pytest.mark.parametrize(("engine", "quantity"), [(tenth_too_large, "std_error"), (wrong_sign, "estimate")])
+def test_a_fault_of_another_kind_on_the_same_panel_is_reported(engine, quantity):
+    assert quantity in differing(engine)
+
+
+def one(engine, quantity, case, value=1.0, other=2.0, rule="engines_agree", says=""):
+    identity = Identity(rule=rule, engine=engine, quantity=quantity, features=features(case.request))
+    return Discrepancy(identity=identity, value=value, other=other, says=says)
+
+
+def nobody(name, request, frame):
+    return failed(name, "nobody is asked")
+
+
+def test_the_bandwidth_decides_whether_fixest_leaves_the_last_lag_out():
+    spec = PanelSpec(units=6, periods=4, regressors=1, seed=3)
+    for lag, known in ((3, "fixest.last_lag_nw"), (1, None)):
+        case = case_of(spec, vcov=VcovSpec(type="NW", lag=lag))
+        match = recognised(one("r.fixest", "std_error", case), case, nobody)
+        assert (match.id if match else None) == known
+
+
+def test_only_a_separated_sample_excuses_other_terms():
+    x, y = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], {"separated": [0, 0, 0, 1, 1, 1], "not": [0, 1, 0, 1, 0, 1]}
+    for name, values in y.items():
+        frame = Frame((Column("y", "integer", np.array(values, dtype=np.int32)), Column("x", "float", np.array(x))), 6)
+        request = FitRequest(estimator="feglm", formula="`y` ~ `x`", options={"family": "logit"})
+        case = Case(seed=0, frame=frame, requests=(request,), engines=("pyfixest",), rule="engines_agree")
+        match = recognised(one("pyfixest", "terms", case), case, nobody)
+        assert (match is not None) == (name == "separated")
+
+
+def test_an_iterated_estimate_may_be_off_in_the_sixth_digit_and_not_in_the_third():
+    case = case_of(PanelSpec(units=6, periods=4, outcome="count", regressors=1, seed=3), estimator="fepois")
+    near, far = (one("pyfixest", "std_error", case, value=v, other=1.0) for v in (1.000001, 1.001))
+    assert recognised(near, case, nobody).id == "iterations_stop"
+    assert recognised(far, case, nobody) is None
+
+
+def test_a_negative_variance_has_to_be_there():
+    case = case_of(OFFSET, vcov=VcovSpec(type="CRV1", cluster=("unit", "time")), estimator="fepois")
+    right = ORACLE.fit(case_of(OFFSET).request, case.frame)
+    fine = right.with_(vcov=tuple(tuple(row) for row in np.eye(3).tolist()))
+    broken = right.with_(vcov=tuple(tuple(row) for row in np.diag([1.0, 1.0, -1.0]).tolist()))
+    found = one("pyfixest", "std_error", case, value=1.0, other=2.0)
+    found = replace(found, identity=replace(found.identity, against="r.fixest"))
+    case = case.with_(engines=("pyfixest",))
+    assert recognised(found, case, lambda *_: fine) is None
+    assert recognised(found, case, lambda *_: broken).id == "negative_variance_iterated"
+
+
+def test_every_row_without_a_message_is_held_to_a_circumstance_or_a_folder():
+    """A row by region alone would hide whatever else happens there."""
+    for row in known_rows():
+        if row.kind in ("refusal",):
+            assert row.says, row.id
+        else:
+            held = row.when or row.within or row.says or row.against or "fixtures/findings/" in row.source
+            assert held or row.kind == "convention", row.id
+    assert {row.when for row in known_rows()} - {""} <= set(CIRCUMSTANCES)
+
+
+def test_a_relation_that_holds_in_a_good_basis_is_known_and_one_that_does_not_is_new():
+    case = case_of(OFFSET, rule="row_order")
+    found = one("bad", "estimate", case, rule="row_order")
+    prop = properties()["row_order"]
+    assert not prop.applies(case.with_(engines=("oracle",)))
+    rows = {"large_offset": (), None: (found,)}
+    for known, again in rows.items():
+        shown = CIRCUMSTANCES["ill_conditioned"](case, found, nobody, lambda _, again=again: again)
+        assert shown == (known is not None)
+    assert Checked().discrepancies == ()
+
+
+# --- from the command line to a folder that runs alone ------------------------------------------------------------------
+
+
+def test_a_campaign_against_a_mutant_writes_a_folder_whose_script_runs_alone(tmp_path, monkeypatch):
+    """The real command, a real fault, a fresh process: the two numbers of the folder are seen again."""
+    monkeypatch.chdir(ROOT)
+    out = tmp_path / "out"
+    engine = f"mine={ROOT / 'tests' / 'mutant_engines.py'}:g_1_forgotten"
+    with pytest.raises(SystemExit) as left:
+        main(
+            [
+                *("campaign", "--engines", f"oracle,{engine}", "--properties", "engines_agree"),
+                *("--budget", "24p", "--shrink", "1", "--out", str(out)),
+            ]
+        )
+    assert left.value.code == 1
+    made = next(e for e in read_events(out / "campaign.ndjson") if e["event"] == "finding" and e.get("folder"))
+    folder = out / made["folder"]
+    finding = read_finding(folder)
+    assert made["rows"] <= 12
+    assert finding.identity.engine == "mine"
+    assert tomllib.loads((folder / "study.toml").read_text("utf-8"))["data"]["path"] == "panel.csv"
+    done = subprocess.run(
+        [sys.executable, PYTHON_SCRIPT],
+        cwd=folder,
+        env={"PATH": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = printed_numbers(done.stdout)
+    recorded = {v.label: v.number for v in finding.value}
+    assert seen == pytest.approx(recorded, rel=1e-9)
+    assert len(set(recorded.values())) == 2
