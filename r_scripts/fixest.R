@@ -43,6 +43,11 @@ cc_fit_fixest <- function(request, frame) {
     frame, id,
     {
       data <- cc_data(frame, c(parts$used, weights, vcov_symbols), request, missing_)
+      if (!is.null(request$options$several)) {
+        return_ <- cc_fixest_several(request, parts, frame, data)
+        parts <- return_$parts
+        data <- return_$data
+      }
       cc_fixest_model(request, parts, data, weights, needs)
     },
     own = function(text) grepl("VCOV", text, fixed = TRUE)
@@ -57,13 +62,23 @@ cc_fit_fixest <- function(request, frame) {
 # and no number depends on the checks (tests/test_r_fixest.py). Tolerances, lags and functions in a formula are checked.
 cc_fixest_unchecked <- function(request, parts) {
   request$estimator %in% c("feols", "fepois", "feglm") && !length(setdiff(parts$calls, CC_ARITHMETIC)) &&
-    !request$vcov$type %in% c("NW", "DK") && is.null(request$options$tolerance)
+    !request$vcov$type %in% c("NW", "DK") && is.null(request$options$tolerance) && is.null(request$options$several) &&
+    is.null(request$options$call)
 }
 
 cc_fixest_formula <- function(parts) {
   rhs <- parts$rhs
   if (length(parts$fe)) {
     effects <- lapply(parts$fe, function(f) Reduce(function(a, b) call("^", a, b), lapply(f, as.name)))
+    if (!is.null(parts$fe_listed)) {
+      last <- length(effects)
+      if (parts$fe_listed == "effects sw") {
+        effects[[last]] <- call("sw", as.name("cc_effect"), effects[[last]])
+      } else {
+        if (last < 2L) cc_unsupported("a list of one is no list")
+        effects <- list(as.call(c(list(as.name("csw0")), effects)))
+      }
+    }
     rhs <- call("|", rhs, Reduce(function(a, b) call("+", a, b), effects))
   }
   if (!is.null(parts$endogenous)) rhs <- call("|", rhs, parts$endogenous)
@@ -91,6 +106,12 @@ cc_fixest_model <- function(request, parts, data, weights, needs) {
   asked_tol <- request$options$tolerance
   tol_ <- list(fixef = CC_FIXEF_TOL, glm = CC_GLM_TOL)
   if (!is.null(asked_tol)) tol_ <- list(fixef = as.numeric(asked_tol), glm = as.numeric(asked_tol))
+  if (!is.null(request$options$call)) {
+    return(list(model = cc_fixest_by_call(request, formula_, data, w, vcov_), asked = asked, r2 = CC_NO_R2))
+  }
+  if (!is.null(request$options$several)) {
+    return(cc_fixest_member(request, formula_, data, w, vcov_, ssc_, asked))
+  }
   # The data are looked up again by name when covariances are computed, in the environment of this call.
   if (request$estimator %in% c("feols", "sunab")) {
     model <- fixest::feols(
@@ -113,6 +134,87 @@ cc_fixest_model <- function(request, parts, data, weights, needs) {
     nthreads = 1L, notes = FALSE, warn = TRUE, lean = FALSE, mem.clean = FALSE, data.save = FALSE
   )
   list(model = model, asked = asked, r2 = c(r2 = NA_real_, ar2 = NA_real_, wr2 = NA_real_))
+}
+
+CC_NO_R2 <- c(r2 = NA_real_, ar2 = NA_real_, wr2 = NA_real_)
+
+# A call with the options that give the question its meaning; the others are left out, or at the defaults that the
+# function states ("explicit").
+cc_fixest_by_call <- function(request, formula_, data, w, vcov_) {
+  family_ <- if (request$estimator == "fepois") NULL else request$options$family
+  fun <- switch(request$estimator, feols = fixest::feols, fepois = fixest::fepois, fixest::feglm)
+  given <- list(fml = formula_, data = data)
+  if (!is.null(w)) given$weights <- w
+  explicit <- identical(request$options$call, "explicit")
+  if (explicit || !identical(vcov_, "iid")) given$vcov <- vcov_
+  if (request$estimator == "feglm") {
+    given$family <- switch(family_, logit = stats::binomial("logit"), probit = stats::binomial("probit"),
+      cc_unsupported("this family is not asked by its defaults")
+    )
+  }
+  if (explicit) {
+    stated <- formals(fun)
+    skip <- c("...", "env", "fixef.algo", "panel.time.step", "fixef.keep_names", names(given))
+    stated <- stated[!names(stated) %in% skip & !vapply(stated, function(x) identical(x, quote(expr = )), NA)]
+    given <- c(given, lapply(stated, eval, envir = asNamespace("fixest")))
+    given$ssc <- fixest::ssc(K.adj = TRUE, K.fixef = "nonnested", K.exact = FALSE, G.adj = TRUE, G.df = "min", t.df = "min")
+  }
+  do.call(fun, given)
+}
+
+# The formula and data of a call that fits the model beside another one, whose sample is another one (docs/properties.md).
+cc_fixest_several <- function(request, parts, frame, data) {
+  kind <- request$options$several
+  if (kind %in% c("split", "fsplit")) {
+    part <- cc_values(frame, cc_symbol(frame, request$options$by, "category"), request)
+    data$cc_part <- part[as.integer(attr(data, "row.names"))]
+    return(list(parts = parts, data = data))
+  }
+  if (!is.name(parts$lhs) || !is.null(parts$endogenous)) cc_unsupported("one of several models has no instruments here")
+  other <- rev(as.double(data[[as.character(parts$lhs)]]))
+  other[seq.int(1L, length(other), by = max(length(other) %/% 3L, 1L))] <- NA
+  data$cc_second <- other
+  data$cc_effect <- ifelse(is.na(other), NA, (seq_along(other) - 1L) %/% 2L)
+  if (kind == "outcomes") {
+    parts$lhs <- call("c", parts$lhs, as.name("cc_second"))
+  } else if (startsWith(kind, "effects")) {
+    if (!length(parts$fe)) cc_unsupported("there are no fixed effects")
+    parts$fe_listed <- kind
+  } else {
+    terms <- cc_summands(parts$rhs)
+    cumulative <- startsWith(kind, "csw")
+    if (cumulative && length(terms) < 2L) cc_unsupported("a list of one is no list")
+    if (any(vapply(terms, Negate(is.name), NA))) cc_unsupported("terms that are functions are not listed one by one")
+    inside <- if (cumulative) terms else list(as.name("cc_second"), terms[[length(terms)]])
+    listed <- as.call(c(list(as.name(kind)), inside))
+    before <- if (cumulative) list() else terms[-length(terms)]
+    parts$rhs <- Reduce(function(a, b) call("+", a, b), c(before, list(listed)))
+  }
+  list(parts = parts, data = data)
+}
+
+cc_summands <- function(x) if (is.call(x) && identical(x[[1L]], as.name("+"))) c(cc_summands(x[[2L]]), cc_summands(x[[3L]])) else list(x)
+
+cc_fixest_member <- function(request, formula_, data, w, vcov_, ssc_, asked) {
+  kind <- request$options$several
+  fun <- if (request$estimator == "feols") fixest::feols else fixest::fepois
+  given <- list(
+    fml = formula_, data = data, vcov = vcov_, ssc = ssc_, fixef.rm = "none", fixef.tol = CC_FIXEF_TOL,
+    fixef.iter = CC_FIXEF_ITER, collin.tol = CC_COLLIN_TOL, nthreads = 1L, notes = FALSE
+  )
+  if (request$estimator == "fepois") given <- c(given, list(glm.iter = CC_GLM_ITER, glm.tol = CC_GLM_TOL))
+  if (!is.null(w)) given$weights <- w
+  if (kind %in% c("split", "fsplit")) given[[kind]] <- stats::as.formula("~ cc_part", environment(formula_))
+  models <- do.call(fun, given)
+  many <- inherits(models, "fixest_multi")
+  if (kind == "split") {
+    at <- match(as.character(request$options$label), if (many) as.character(fixest::models(models)$sample))
+    if (!many || is.na(at)) stop("there is no model of this part of the sample", call. = FALSE)
+  } else {
+    at <- if (!many || kind %in% c("outcomes", "fsplit")) 1L else length(models)
+  }
+  model <- if (many) models[[at]] else models
+  list(model = model, asked = asked, r2 = if (request$estimator == "feols") cc_fixest_r2(model) else CC_NO_R2)
 }
 
 # fixest::r2(), bit for bit (tests/test_r_fixest.py), without its checks of arguments.
@@ -193,6 +295,7 @@ cc_fixest_summary <- function(fit, request, parts, needs) {
     cc_fixest_leverages(model, type)
   }
   sunab <- "sunab" %in% parts$calls
+  if (identical(request$options$call, "default")) return(summary(model))
   if (!sunab && !type %in% c("HC2", "HC3") && identical(fit$asked, list(request$vcov, request$ssc))) return(model)
   vcov_ <- cc_fixest_vcov(request, needs, cc_sealed(NW = fixest::NW, DK = fixest::DK))
   ssc_ <- cc_fixest_ssc(request)

@@ -24,7 +24,7 @@ from crosscheck.spec import FitRequest
 PROPERTIES = {p.id: p for p in (*RELATIONS, *TRUTHS)}
 WITH_ORACLE = ("feols", "att_gt", "sunab", "re", "between")
 OUTCOMES = ("continuous", "continuous", "continuous", "count", "binary")
-NEEDS_OTHER_ENGINES = {"flip_outcome", "scale_counts", "other_process", "data_frame"}
+NEEDS_OTHER_ENGINES = {"flip_outcome", "scale_counts", "other_process", "data_frame", "one_of_several", "defaults"}
 NO_CLOSED_FORM = "the closed forms know neither logit nor Poisson"
 
 

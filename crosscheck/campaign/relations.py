@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crosscheck.campaign import relations_models, relations_names, relations_rows, relations_values
+from crosscheck.campaign import relations_models, relations_names, relations_rows, relations_values, relations_ways
 from crosscheck.campaign.case import Property
 from crosscheck.campaign.coherence import Coherence
 from crosscheck.campaign.known_truth import TRUTHS
@@ -15,6 +15,7 @@ RELATIONS: tuple[Property, ...] = (
     *relations_values.RELATIONS,
     *relations_names.RELATIONS,
     *relations_models.RELATIONS,
+    *relations_ways.RELATIONS,
 )
 """Relations between two answers of one engine, or among the numbers of one answer."""
 

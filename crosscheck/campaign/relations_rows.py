@@ -12,7 +12,6 @@ from crosscheck.campaign.case import Case
 from crosscheck.campaign.columns import complete, formula_of, groupings, in_terms, pick, put, used, uses, with_request
 from crosscheck.campaign.invariance import ALL, COEFFICIENTS, ESTIMATES, GOODNESS, Carry, Question, Twin
 from crosscheck.campaign.relation import Relation
-from crosscheck.engines._dress import DRESSES
 from crosscheck.frame import Column, Frame
 from crosscheck.spec import FitRequest
 
@@ -243,26 +242,9 @@ def cluster_order(case: Case, rng: np.random.Generator) -> Twin | str:
     )
 
 
-def data_frame(case: Case, rng: np.random.Generator) -> Twin | str:
-    """Hand the data over under another index, with other types, or fit the model as one of several."""
-    request = case.request
-    if request.estimator not in ("feols", "fepois"):
-        return "the estimator is handed arrays"
-    dress = str(rng.choice(DRESSES))
-    if dress == "multiple" and formula_of(request) is not None and "~" in request.formula.partition("~")[2]:
-        return "one model of several has no instruments"
-    return _twin(case, case.frame, with_request(request, options={**request.options, "dress": dress}))
-
-
 RELATIONS = (
     Relation(id="row_order", title="The order of the rows decides nothing.", make=row_order),
     Relation(id="unusable_rows", title="Rows that cannot be used may as well be absent.", make=unusable_rows),
-    Relation(
-        id="data_frame",
-        title="How a data frame holds the data decides nothing.",
-        make=data_frame,
-        engines=("pyfixest",),
-    ),
     Relation(id="other_columns", title="Columns that nothing uses decide nothing.", make=other_columns),
     Relation(id="unused_levels", title="Levels that no row has decide nothing.", make=unused_levels),
     Relation(id="ones", title="Weights of one are no weights.", make=ones),

@@ -1,23 +1,32 @@
-"""How else can the same data, and the same model, be handed to a Python package?
+"""How else can the same data be handed to a Python package?
 
-Under another index, with text as objects, with nullable or Arrow columns, and as one of several models of a call. Such
-ways decide nothing, or the package is at fault; the property ``data_frame`` asks for them.
+Under another index, with text as objects or categories, with nullable or Arrow columns. Such ways decide nothing, or
+the package is at fault; the property ``data_frame`` asks for them. One of several models of a call, and a call with all
+options written out, are in :mod:`crosscheck.engines._ways`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from crosscheck.errors import Unsupported
 
-DRESSES = ("offset index", "text index", "repeated index", "objects", "nullable", "arrow", "multiple")
-OTHER = "second_outcome"
+DRESSES = ("offset index", "text index", "repeated index", "objects", "categories", "nullable", "arrow")
 
 
-def dressed(data: Any, dress: str | None) -> Any:
+def dressed(data: Any, dress: str | None, keys: Collection[str] = ()) -> Any:
     """Return a pandas frame in another dress.
+
+    Parameters
+    ----------
+    data : pandas.DataFrame
+    dress : str or None
+        One of :data:`DRESSES`.
+    keys : collection of str
+        Columns that only tell rows apart (fixed effects, clusters); the dress ``categories`` makes categories of them.
 
     Raises
     ------
@@ -41,6 +50,8 @@ def dressed(data: Any, dress: str | None) -> Any:
     categories = [c for c in data.columns if isinstance(data[c].dtype, pd.CategoricalDtype)]
     if dress == "objects":
         return data.assign(**{c: data[c].astype(object) for c in categories})
+    if dress == "categories":
+        return data.assign(**{c: pd.Categorical(data[c]) for c in keys if c in data.columns})
     if dress == "nullable":
         return data.convert_dtypes()
     if dress == "arrow":
@@ -50,15 +61,3 @@ def dressed(data: Any, dress: str | None) -> Any:
             raise Unsupported("pyarrow is not here (notimpl)") from None
         return data.convert_dtypes(dtype_backend="pyarrow")
     return data
-
-
-def among_others(text: str, data: Any, dress: str | None) -> tuple[str, Any]:
-    """Return formula and data of a call that fits the model beside one of another outcome, which lacks some values."""
-    if dress != "multiple":
-        return text, data
-    outcome, tilde, rest = text.partition("~")
-    if not outcome.strip().isidentifier():
-        raise Unsupported("several outcomes are columns (never)")
-    other = np.asarray(data[outcome.strip()], dtype=np.float64)[::-1].copy()
-    other[:: max(len(other) // 3, 1)] = np.nan
-    return f"{outcome.strip()} + {OTHER} {tilde}{rest}", data.assign(**{OTHER: other})

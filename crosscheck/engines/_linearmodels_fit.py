@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crosscheck.engines._dress import dressed
 from crosscheck.engines._linearmodels_choice import Choice, Family
 from crosscheck.engines._sample import Sample
 from crosscheck.engines._shared import Codes, Recording, lag_of, recording, require_no_gaps
+from crosscheck.engines._ways import written_out
 from crosscheck.errors import DataError, Unsupported
 
 if TYPE_CHECKING:
@@ -93,15 +95,18 @@ def run_panel(request: FitRequest, sample: Sample, choice: Choice) -> Any:
 
     assert sample.unit is not None
     assert sample.time is not None
-    ids = [sample.unit, sample.time]
+    ids = _identifiers(sample, request.options.get("dress"))
     if request.options.get("effect") == "time" and request.estimator == "re":
         ids.reverse()
     index = pd.MultiIndex.from_arrays(ids, names=["unit", "time"])
     values, names = design(sample, choice)
-    y = pd.DataFrame({"y": sample.matrix.y}, index=index)
-    x = pd.DataFrame(values, index=index, columns=names)
-    weights = None if sample.weights is None else pd.DataFrame({"w": sample.weights}, index=index)
+    y = _worn(request, pd.DataFrame({"y": sample.matrix.y}, index=index))
+    x = _worn(request, pd.DataFrame(values, index=index, columns=names))
+    weights = None if sample.weights is None else _worn(request, pd.DataFrame({"w": sample.weights}, index=index))
     config = _config(request, sample, index)
+    if request.options.get("call"):
+        plain = pd.DataFrame(sample.matrix.X, index=index, columns=list(sample.matrix.names))
+        return _panel_by_call(request, sample, y, plain, weights, config)
     if config["cov_type"] == "clustered":
         config["group_debias"] = choice.group_debias
     if request.estimator == "re":
@@ -121,7 +126,7 @@ def run_panel(request: FitRequest, sample: Sample, choice: Choice) -> Any:
         else:
             other[f"e{i}"] = codes
     if other:
-        options["other_effects"] = pd.DataFrame(other, index=index)
+        options["other_effects"] = _worn(request, pd.DataFrame(other, index=index), tuple(other))
     model = PanelOLS(y, x, weights=weights, singletons=True, drop_absorbed=True, check_rank=True, **options)
     return model.fit(
         use_lsdv=False,
@@ -134,23 +139,74 @@ def run_panel(request: FitRequest, sample: Sample, choice: Choice) -> Any:
     )
 
 
+def _identifiers(sample: Sample, dress: str | None) -> list[Any]:
+    """Return units and periods as the panel's index holds them; under another dress units are text, or other numbers.
+
+    Raises
+    ------
+    Unsupported
+        For an index that repeats, which no panel has.
+    """
+    assert sample.unit is not None
+    assert sample.time is not None
+    if dress == "repeated index":
+        raise Unsupported("the index of a panel holds each unit and period once (never)")
+    if dress == "offset index":
+        return [sample.unit + 100, sample.time + 2000]
+    if dress in ("text index", "categories", "objects"):
+        # labels sort as the codes do, so that levels keep their order
+        return [np.array([f"unit {code:06d}" for code in sample.unit.tolist()], dtype=object), sample.time]
+    return [sample.unit, sample.time]
+
+
+def _worn(request: FitRequest, data: Any, keys: tuple[str, ...] = ()) -> Any:
+    """Return data in the dress that the request asks for; a panel's index is dressed when it is made."""
+    dress = request.options.get("dress")
+    return data if dress is None or dress.endswith("index") else dressed(data, dress, keys)
+
+
+def _panel_by_call(request: FitRequest, sample: Sample, y: Any, x: Any, weights: Any, config: dict[str, Any]) -> Any:
+    """Fit with the options that give the question its meaning, and the others left out or at their stated defaults."""
+    from linearmodels.panel import BetweenOLS, PanelOLS, PooledOLS, RandomEffects
+
+    way = request.options["call"]
+    given: dict[str, Any] = {} if weights is None else {"weights": weights}
+    models: dict[str, Any] = {"re": RandomEffects, "between": BetweenOLS}
+    model = models.get(request.estimator, PanelOLS if sample.effects else PooledOLS)
+    own: dict[tuple[str | None, ...], str] = {(request.unit,): "entity_effects", (request.time,): "time_effects"}
+    if any(fe not in own for fe in sample.effects):
+        raise Unsupported("other effects than those of units and periods have no default (never)")
+    given |= {own[fe]: True for fe in sample.effects}
+    made = model(y, x, **written_out(model.__init__, given, way))
+    return made.fit(**written_out(made.fit, _meant(config), way))
+
+
+def _meant(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the words of a covariance without what is the default."""
+    return {k: v for k, v in config.items() if k != "cov_type" or v != "unadjusted"}
+
+
 def _run_cross(request: FitRequest, sample: Sample, choice: Choice, family: Family) -> Any:
     import pandas as pd
     from linearmodels.iv import IV2SLS, AbsorbingLS
 
     m = sample.matrix
     values, names = design(sample, choice)
-    y = pd.DataFrame({"y": m.y})
-    x = pd.DataFrame(values, columns=names)
+    if request.options.get("call"):
+        raise Unsupported("a call by its defaults is wrapped for the panel models (notimpl)")
+    dress = request.options.get("dress")
+    y = dressed(pd.DataFrame({"y": m.y}), dress)
+    x = dressed(pd.DataFrame(values, columns=names), dress)
     config = _config(request, sample, y.index)
-    weights = None if sample.weights is None else pd.Series(sample.weights)
+    weights = None if sample.weights is None else dressed(pd.DataFrame({"w": sample.weights}), dress)["w"]
     if family == "iv":
         endogenous = instruments = None
         if m.endogenous_names:
-            endogenous = pd.DataFrame(m.endogenous, columns=list(m.endogenous_names))
-            instruments = pd.DataFrame(m.instruments, columns=list(m.instrument_names))
+            endogenous = dressed(pd.DataFrame(m.endogenous, columns=list(m.endogenous_names)), dress)
+            instruments = dressed(pd.DataFrame(m.instruments, columns=list(m.instrument_names)), dress)
         exogenous = x if names else None
         return IV2SLS(y, exogenous, endogenous, instruments, weights=weights).fit(debiased=choice.debiased, **config)
     absorb = pd.DataFrame({f"e{i}": pd.Categorical(codes) for i, codes in enumerate(sample.effects.values())})
+    absorb = absorb.set_index(y.index)
     model = AbsorbingLS(y, x, absorb=absorb, weights=weights, drop_absorbed=True)
     return model.fit(debiased=choice.debiased, method="lsmr", absorb_options=dict(LSMR), use_cache=False, **config)

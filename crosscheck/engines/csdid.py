@@ -16,8 +16,10 @@ import numpy as np
 
 from crosscheck.conventions import interval, p_of
 from crosscheck.engines._cohorts import small_cohorts
+from crosscheck.engines._dress import dressed
 from crosscheck.engines._oracle_did import long_data
 from crosscheck.engines._shared import recording
+from crosscheck.engines._ways import written_out
 from crosscheck.engines.base import YES, Support
 from crosscheck.errors import DataError, Unsupported
 from crosscheck.results import CoefRow, Conventions, EstimationResult
@@ -114,13 +116,15 @@ class CsdidEngine:
         ignored = ("aggregation", "balance_e", "min_e", "max_e")
         same = {k: v for k, v in options.items() if k not in ignored}
         key = f"{frame.key}|{request.unit}|{request.time}|{request.weights}|{sorted(same.items())}|{request.conf_level}"
+        if options.get("call"):
+            return _by_call(request, data, formula)
         if self._last is None or self._last[0] != key:
             fit = ATTgt(
                 yname="cc_y",
                 tname="cc_t",
                 idname="cc_id",
                 gname="cc_g",
-                data=data,
+                data=dressed(data, options.get("dress")),
                 xformla=formula,
                 control_group=options.get("control_group") or "nevertreated",
                 panel=bool(options.get("panel", True)),
@@ -174,6 +178,25 @@ class CsdidEngine:
                 "                na_rm=False, bstrap=False, cband=False).atte)"
             )
         return "\n".join(lines)
+
+
+def _by_call(request: FitRequest, data: pd.DataFrame, formula: str) -> Any:
+    """Fit with the options that give the question its meaning, and the others left out or at their stated defaults.
+
+    Standard errors are bootstrapped by default and so depend on random numbers: estimates alone can be held together.
+    """
+    from csdid.att_gt import ATTgt
+
+    way = request.options["call"]
+    given: dict[str, Any] = {"yname": "cc_y", "tname": "cc_t", "idname": "cc_id", "gname": "cc_g", "data": data}
+    if formula != "cc_y ~ 1":
+        given["xformla"] = formula
+    if "cc_w" in data:
+        given["weights_name"] = "cc_w"
+    if way == "explicit":
+        given |= {"control_group": "nevertreated", "panel": True, "anticipation": 0}
+    made = ATTgt(**written_out(ATTgt.__init__, given, way, ("self",)))
+    return made.fit(**written_out(made.fit, {}, way))
 
 
 def _data(request: FitRequest, frame: Frame) -> tuple[pd.DataFrame, str]:

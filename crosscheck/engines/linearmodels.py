@@ -171,7 +171,24 @@ def _answer(engine: str, request: FitRequest, sample: Sample, family: Family) ->
             f"linearmodels would need more than {MAX_DUMMIES} dummies to count the fixed effects as asked (notimpl)"
         )
     result, recorded = run(request, sample, choice, family)
+    if request.options.get("call"):
+        return _plainly(engine, result, recorded)
     return _report(engine, request, sample, choice, family, result, recorded)
+
+
+def _plainly(engine: str, result: Any, recorded: Recording) -> EstimationResult:
+    """Report a fit by the package's own defaults: they are no request's, and are held against one another only."""
+    bounds = result.conf_int().to_numpy()
+    return EstimationResult(
+        engine=engine,
+        coefs=coef_rows(
+            tuple(str(name) for name in result.params.index),
+            result.params, result.std_errors, result.tstats, result.pvalues, bounds[:, 0], bounds[:, 1], None,
+        ),
+        stats=FitStats(nobs=float(result.nobs), r2=finite(result.rsquared), df_resid=float(result.df_resid)),
+        conditions=recorded.conditions,
+        seconds=recorded.seconds,
+    )  # fmt: skip
 
 
 def _report(

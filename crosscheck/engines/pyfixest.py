@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from crosscheck.conventions import SmallSample, all_parameters, interval, p_of
 from crosscheck.engines import _pyfixest_code
 from crosscheck.engines import _pyfixest_versions as versions
-from crosscheck.engines._dress import among_others, dressed
+from crosscheck.engines._dress import dressed
 from crosscheck.engines._pyfixest_covariance import NO_FACTOR, Covariance, covariance_of, ssc_of
 from crosscheck.engines._pyfixest_design import Design, build
 from crosscheck.engines._shared import (
     Recording,
+    codes_of,
     coef_rows,
     counts_for,
     definiteness_notes,
@@ -32,6 +33,7 @@ from crosscheck.engines._shared import (
     wanted,
 )
 from crosscheck.engines._sunab import aggregation
+from crosscheck.engines._ways import PART, SPLITS, several, written_out
 from crosscheck.engines.base import YES, Support
 from crosscheck.errors import DataError, Unsupported
 from crosscheck.formula import Formula, functions, parse
@@ -145,10 +147,12 @@ class Pyfixest:
         if not refusal:
             raise Unsupported(f"{refusal.reason} ({refusal.reach})")
         model, design, recorded = self._model(request, formula, frame)
+        if request.options.get("call"):
+            return _plainly(self.id, request, model, design, recorded)
         if not formula.intercept and "Intercept" in model._coefnames:
             version = versions.installed()
             raise Unsupported(f"pyfixest {version} keeps the intercept that the formula takes out (notyet)")
-        return _result(self.id, request, frame, model, design, recorded)
+        return _result(self.id, request, _part(request, frame), model, design, recorded)
 
     def code(self, request: FitRequest, data_path: str) -> str:
         """Return Python that reproduces the fit by hand."""
@@ -168,7 +172,8 @@ class Pyfixest:
             unknown,
             serial,
             request.options.get("tolerance"),
-            request.options.get("dress"),
+            *(str(request.options.get(word)) for word in ("dress", "several", "by", "level", "call")),
+            str(request.vcov) if request.options.get("call") else "",
         )
         last = self._last
         if last.key == key and last.design is not None:
@@ -186,7 +191,10 @@ class Pyfixest:
         self._last = _Last()
         design = build(formula, request, frame)
         covariance = covariance_of(request, frame, design)
-        model, made = _estimate(request, design, covariance)
+        if request.options.get("several") in SPLITS:
+            model, made, design = _of_split(request, formula, frame, design, covariance)
+        else:
+            model, made = _estimate(request, design, covariance)
         self._last = _Last(key, design, model, made)
         return model, design, made
 
@@ -195,6 +203,65 @@ def tolerances(request: FitRequest) -> tuple[float, float]:
     """Return the tolerances of the demeaner and of a GLM's iterations: the request's own, or the tightest."""
     asked = request.options.get("tolerance")
     return (DEMEANER_TOL, IWLS_TOL) if asked is None else (float(asked), float(asked))
+
+
+def _of_split(
+    request: FitRequest, formula: Formula, frame: Frame, design: Design, covariance: Covariance
+) -> tuple[Any, Recording, Design]:
+    """Fit a model for each part of the sample; return that of the part asked for, and the part's own design."""
+    codes = codes_of(frame, (str(request.options["by"]),))
+    design.data[PART] = np.where(codes < 0, np.nan, codes)[design.rows]
+    model, made = _estimate(request, design, covariance)
+    return model, made, build(formula, request, _part(request, frame))
+
+
+def _part(request: FitRequest, frame: Frame) -> Frame:
+    """Return the rows that the model asked for is about."""
+    if request.options.get("several") != "split":
+        return frame
+    return frame.take(codes_of(frame, (str(request.options["by"]),)) == request.options["level"])
+
+
+def _by_call(request: FitRequest, text: str, data: Any, covariance: Covariance) -> Any:
+    """Fit with the options that give the question its meaning, and the others left out or at their stated defaults."""
+    import pyfixest as pf
+
+    estimate = {"fepois": pf.fepois, "feglm": pf.feglm}.get(request.estimator, pf.feols)
+    way = request.options["call"]
+    given: dict[str, Any] = {"family": request.options["family"]} if request.estimator == "feglm" else {}
+    if covariance.type != "iid" or way == "explicit":
+        given["vcov"] = covariance.type
+    if covariance.kwargs is not None:
+        given["vcov_kwargs"] = covariance.kwargs
+    if request.weights is not None:
+        given["weights"] = "w0"
+        if request.weights.type == "frequency":
+            given["weights_type"] = "fweights"
+    if way == "explicit":
+        given["ssc"] = pf.ssc(k_adj=True, k_fixef="nonnested", G_adj=True, G_df="min")
+        given["demeaner"] = pf.MapDemeaner()
+        if request.estimator in ITERATED:
+            given["separation_check"] = ["fe"]
+    without = ("demeaner_backend", "fixef_tol", "fixef_maxiter", "context", "split", "fsplit")
+    return estimate(text, data, **written_out(estimate, given, way, without))
+
+
+def _plainly(engine: str, request: FitRequest, model: Any, design: Design, recorded: Recording) -> EstimationResult:
+    """Report a fit by the package's own defaults: they are no request's, and are held against one another only."""
+    bounds = np.asarray(model._conf_int)
+    glm = request.estimator in ITERATED
+    return EstimationResult(
+        engine=engine,
+        coefs=coef_rows(
+            tuple(design.label(name) for name in model._coefnames),
+            model._beta_hat, model._se, model._tstat, model._pvalue, bounds[0], bounds[1],
+            math.inf if glm else float(model._df_t),
+        ),
+        stats=FitStats(nobs=float(model._N), r2=None if glm else finite(model._r2)),
+        dropped=tuple(design.label(name) for name in model._collin_vars),
+        conditions=recorded.conditions,
+        seconds=recorded.seconds,
+    )  # fmt: skip
 
 
 def _estimate(request: FitRequest, design: Design, covariance: Covariance) -> tuple[Any, Recording]:
@@ -233,14 +300,20 @@ def _estimate(request: FitRequest, design: Design, covariance: Covariance) -> tu
     later = covariance.kwargs is not None and design.instruments
     if later:
         options |= {"vcov": "iid", "vcov_kwargs": None}
-    dress = request.options.get("dress")
-    text, data = among_others(design.text, pd.DataFrame({**design.data, **covariance.columns}, copy=False), dress)
-    data = dressed(data, dress)
+    kind = request.options.get("several")
+    text, data, place = several(design.text, pd.DataFrame({**design.data, **covariance.columns}, copy=False), kind)
+    data = dressed(
+        data, request.options.get("dress"), (*design.effect_names, *(c for c in covariance.columns if c != "t0"))
+    )
+    if kind in SPLITS:
+        options |= {kind: PART}
     with recording() as made:
         try:
+            if request.options.get("call"):
+                return _by_call(request, text, data, covariance), made
             model = estimate(text, data, **options)
-            if dress == "multiple":
-                model = model.to_list()[0]
+            if kind is not None:
+                model = _member(model, kind, place, request.options.get("level"))
             if later:
                 model.vcov(covariance.type, vcov_kwargs=covariance.kwargs)
         except (ValueError, RuntimeError, np.linalg.LinAlgError) as error:
@@ -252,6 +325,22 @@ def _estimate(request: FitRequest, design: Design, covariance: Covariance) -> tu
         raise DataError(f"pyfixest's iterations did not converge to {iwls_tol:g} in {IWLS_MAXITER} steps")
     made.conditions = tuple(Condition(kind=c.kind, text=design.translate(c.text), cls=c.cls) for c in made.conditions)
     return model, made
+
+
+def _member(models: Any, kind: str, place: int, level: Any) -> Any:
+    """Return the one of several models that was asked for.
+
+    Raises
+    ------
+    DataError
+        Where the package has no model of that part of the sample.
+    """
+    found = models.to_list() if hasattr(models, "to_list") else [models]
+    if kind == "split":
+        found = [m for m in found if float(m._sample_split_value) == float(level)]
+        if not found:
+            raise DataError("there is no model of this part of the sample")
+    return found[place]
 
 
 def _result(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from crosscheck.conventions import SmallSample, g_factor
 from crosscheck.engines import _statsmodels_code
+from crosscheck.engines._dress import dressed
 from crosscheck.engines._sample import Sample, counts_of, sample_of
 from crosscheck.engines._shared import (
     Recording,
@@ -29,6 +30,7 @@ from crosscheck.engines._shared import (
     wanted,
 )
 from crosscheck.engines._statsmodels_support import refusal, refusal_at
+from crosscheck.engines._ways import written_out
 from crosscheck.engines.base import Support
 from crosscheck.errors import DataError, Unsupported
 from crosscheck.formula import INTERCEPT, Formula, parse
@@ -214,18 +216,43 @@ def _order(request: FitRequest, sample: Sample) -> NDArray[Any]:
     return np.lexsort((sample.time, sample.unit))
 
 
+def _arrays(request: FitRequest, sample: Sample, design: NDArray[np.float64], order: NDArray[Any]) -> tuple[Any, ...]:
+    """Return outcome, regressors and weights: arrays, or pandas objects in the dress that the request asks for."""
+    y, x = sample.matrix.y[order], design[order]
+    weights = None if sample.weights is None else sample.weights[order]
+    dress = request.options.get("dress")
+    if dress is None:
+        return y, x, weights
+    import pandas as pd
+
+    columns = {f"x{j}": x[:, j] for j in range(x.shape[1])}
+    data = dressed(pd.DataFrame({"y": y, "w": np.ones(y.size) if weights is None else weights, **columns}), dress)
+    return data["y"], data[list(columns)], None if weights is None else data["w"]
+
+
+def _by_call(request: FitRequest, model: Any, covariance: dict[str, Any]) -> Any:
+    """Fit with the words of the covariance, and the other options left out or at their stated defaults."""
+    words = {k: v for k, v in covariance.items() if (k, v) != ("cov_type", "nonrobust")}
+    return model.fit(**written_out(model.fit, words, request.options["call"]))
+
+
 def _run(request: FitRequest, sample: Sample, design: NDArray[np.float64], corrected: bool) -> tuple[Any, Recording]:
     import statsmodels.api as sm
 
     order = _order(request, sample)
-    y, x = sample.matrix.y[order], design[order]
-    weights = None if sample.weights is None else sample.weights[order]
+    y, x, weights = _arrays(request, sample, design, order)
     covariance = _covariance(request, sample, corrected, order)
     with recording() as made:
         try:
             if request.estimator == "feols":
                 model = sm.OLS(y, x) if weights is None else sm.WLS(y, x, weights=weights)
-                result = model.fit(method="qr", use_t=True, **covariance)
+                if request.options.get("call"):
+                    result = _by_call(request, model, covariance)
+                else:
+                    result = model.fit(method="qr", use_t=True, **covariance)
+            elif request.options.get("call"):
+                family = sm.families.Poisson() if request.estimator == "fepois" else sm.families.Binomial()
+                result = _by_call(request, sm.GLM(y, x, family=family, var_weights=weights), covariance)
             else:
                 family = sm.families.Poisson() if request.estimator == "fepois" else sm.families.Binomial()
                 result = sm.GLM(y, x, family=family, var_weights=weights).fit(
