@@ -204,7 +204,7 @@ cc_fixest_member <- function(request, formula_, data, w, vcov_, ssc_, asked) {
   )
   if (request$estimator == "fepois") given <- c(given, list(glm.iter = CC_GLM_ITER, glm.tol = CC_GLM_TOL))
   if (!is.null(w)) given$weights <- w
-  if (kind %in% c("split", "fsplit")) given[[kind]] <- stats::as.formula("~ cc_part", environment(formula_))
+  if (kind %in% c("split", "fsplit")) given[[kind]] <- ~cc_part
   models <- do.call(fun, given)
   many <- inherits(models, "fixest_multi")
   if (kind == "split") {
