@@ -7,7 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from crosscheck.errors import UsageError
+from crosscheck.frame import Column, Frame
 from crosscheck.upgrade.calls import call_from_json
 from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.sentinel import did_cases, linearmodels_cases, pyfixest_cases, statsmodels_cases
@@ -82,16 +85,27 @@ def _case(
     texts = [c for c in TEXTS if c in panel.frame and panel.frame[c].kind == "category"]
     raw = {**raw, "dtypes": dict.fromkeys(texts, held) if held else {}, "new_rows": "new" if predicts else ""}
     call = call_from_json(raw)
-    asked = request_of(raw, panel.frame, frequency=panel.drawn["weights"] == "frequency")
+    frame = _with_identifiers(panel.frame) if package in ("csdid", "differences") else panel.frame
+    asked = request_of(raw, frame, frequency=panel.drawn["weights"] == "frequency")
     request, rows = asked if asked is not None else (None, None)
     fields = ", ".join(f"{k} {v}" for k, v in panel.drawn.items() if k in ("ids", "rows", "missing", "weights"))
     return Case(
         id=f"sentinel/{package}/{name}",
-        frame=panel.frame,
+        frame=frame,
         call=call,
         new_rows=panel.new_rows if predicts else None,
         request=request,
-        witness_frame=None if rows is panel.frame else rows,
+        witness_frame=None if rows is frame else rows,
         title=f"{raw['function']} {raw.get('formula', '')} on {panel_name}".strip(),
         topics=(name.partition("-")[0], fields),
     )
+
+
+def _with_identifiers(frame: Frame) -> Frame:
+    """Add the number of each row, and the cohort with a missing value for units that are never treated."""
+    cohort = frame["cohort"].as_float()
+    more = (
+        Column(did_cases.ROW, "integer", np.arange(frame.nrows, dtype=np.int32)),
+        Column(did_cases.FIRST, "float", np.where(cohort > 0, cohort, np.nan)),
+    )
+    return Frame((*frame.columns, *more), frame.nrows)

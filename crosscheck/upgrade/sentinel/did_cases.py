@@ -13,6 +13,8 @@ METHODS = ("dr", "reg", "ipw")
 BASES = ("varying", "universal")
 AGGREGATIONS: tuple[dict[str, Any], ...] = (
     {},
+    {},
+    {},
     {"typec": "simple"},
     {"typec": "dynamic"},
     {"typec": "group"},
@@ -20,11 +22,15 @@ AGGREGATIONS: tuple[dict[str, Any], ...] = (
     {"typec": "dynamic", "balance_e": 1},
     {"typec": "dynamic", "min_e": -1, "max_e": 1},
 )
-IDS = {"yname": "y", "tname": "time", "idname": "unit", "gname": "cohort"}
+IDS = {"yname": "y", "tname": "time", "gname": "cohort"}
+ROW = "row"
+"""Number of a row, which identifies repeated cross-sections."""
+FIRST = "first_treated"
+"""Cohort, missing where a unit is never treated, as the package differences has it."""
 
 
-def csdid_cases(count: int = 72) -> Iterator[Case]:
-    """Yield name, panel and call of each case for csdid; no bootstrap, so that nothing is drawn."""
+def csdid_cases(count: int = 96) -> Iterator[Case]:
+    """Yield name, panel and call of each case for csdid; averages also with the bootstrap of the default, seeded."""
     factors = {
         "panel": STAGGERED,
         "control_group": CONTROLS,
@@ -33,11 +39,12 @@ def csdid_cases(count: int = 72) -> Iterator[Case]:
         "x": (None, None, "y~x1", "y~x2+x3"),
         "weights": (None, None, "weight"),
         "anticipation": (0, 0, 0, 1),
-        "unbalanced": (None, True, False),
+        "unbalanced": (None, None, True, False),
         "panel_data": (True, True, True, True, True, False),
         "cluster": (None, None, None, "cluster"),
         "alp": (None, None, 0.1),
         "aggregation": AGGREGATIONS,
+        "bstrap": (False, False, None),
     }
     for k, p in enumerate(latin(factors, count, "csdid")):
         arguments = {
@@ -48,6 +55,7 @@ def csdid_cases(count: int = 72) -> Iterator[Case]:
             "anticipation": p["anticipation"],
             "allow_unbalanced_panel": p["unbalanced"],
             "panel": None if p["panel_data"] else False,
+            "idname": "unit" if p["panel_data"] else ROW,
             "clustervar": p["cluster"],
             "alp": p["alp"],
         }
@@ -55,7 +63,8 @@ def csdid_cases(count: int = 72) -> Iterator[Case]:
             "fit": {"est_method": p["est_method"], "base_period": p["base_period"], "bstrap": False}
         }
         if p["aggregation"]:
-            steps["aggte"] = {**p["aggregation"], "na_rm": True, "bstrap": False, "cband": False}
+            plain = {"bstrap": False, "cband": False} if p["bstrap"] is False else {}
+            steps["aggte"] = {**p["aggregation"], "na_rm": True, **plain}
         call = {
             "package": "csdid",
             "function": "ATTgt",
@@ -97,7 +106,7 @@ def differences_cases(count: int = 60) -> Iterator[Case]:
                 steps["aggregate"]["overall"] = True
         arguments = {
             "index": ["unit", "time"],
-            "cohort_name": "cohort",
+            "cohort_name": FIRST,
             "base_period": p["base_period"],
             "anticipation": p["anticipation"],
         }

@@ -30,6 +30,9 @@ NEW_ROWS = 24
 OTHER = 1_000
 """Rows to predict come from the same specification under another seed, with one level of ``sector`` more."""
 
+SUM, SUMMED = "xc", ("x1", "x2", "x3")
+"""The collinear regressor is the sum of the others as they are recorded: rounding it would make it nearly so."""
+
 ROWS: dict[str, dict[str, int]] = {
     "balanced": {},
     "holes": {"holes": 9},
@@ -194,7 +197,7 @@ def _with_derived(frame: Frame, spec: PanelSpec) -> Frame:
 
 
 def _recorded(frame: Frame, spec: PanelSpec) -> Frame:
-    """Round floats to what is recorded: a regressor in other units keeps as many digits as the others."""
+    """Round floats to what is recorded: a regressor in other units keeps as many digits."""
     columns = []
     for c in frame.columns:
         if c.kind == "float" and c.name != "unit":
@@ -202,7 +205,9 @@ def _recorded(frame: Frame, spec: PanelSpec) -> Frame:
             columns.append(Column(c.name, c.kind, np.round(c.values, decimals)))
         else:
             columns.append(c)
-    return Frame(tuple(columns), frame.nrows)
+    rounded = Frame(tuple(columns), frame.nrows)
+    exact = Column(SUM, "float", np.sum([rounded[name].as_float() for name in SUMMED], axis=0))
+    return Frame(tuple(exact if c.name == SUM else c for c in columns), frame.nrows)
 
 
 def _column_json(column: Column) -> dict[str, Any]:

@@ -223,7 +223,7 @@ def _csdid(call: Mapping[str, Any], frame: Frame, frequency: bool) -> tuple[FitR
     if words.get("clustervar") or words.get("allow_unbalanced_panel") is False:
         return None
     covariates = words.get("xformla", "").partition("~")[2]
-    options = OPTIONS["att_gt"].model_validate(
+    options: Any = OPTIONS["att_gt"].model_validate(
         {
             "y": words["yname"],
             "cohort": words["gname"],
@@ -243,10 +243,17 @@ def _csdid(call: Mapping[str, Any], frame: Frame, frequency: bool) -> tuple[FitR
             "allow_unbalanced": True,
         }
     )
-    used = ("y", "cohort", "unit", "time", *options.covariates, *((options.weights,) if options.weights else ()))  # type: ignore[attr-defined]
+    used = (
+        "y",
+        "cohort",
+        words["idname"],
+        "time",
+        *options.covariates,
+        *((options.weights,) if options.weights else ()),
+    )
     request = FitRequest(
         estimator="att_gt",
-        unit=UNIT,
+        unit=words["idname"],
         time=TIME,
         vcov=VcovSpec(),
         weights=WeightsSpec(column=words["weights_name"]) if words.get("weights_name") else None,
