@@ -59,6 +59,8 @@ class Call:
         A name for the rows to predict on; the case carries them. Empty for none.
     dtypes : mapping of str to str
         Columns that the user holds in another dtype than the one that pandas gives by itself (:data:`DTYPES`).
+    blanks : mapping of str to float
+        Columns of numbers in which a value stands for a missing one, such as the cohort 0 of the never treated.
     """
 
     package: str
@@ -69,9 +71,10 @@ class Call:
     want: tuple[str, ...] = DEFAULT_WANT
     new_rows: str = ""
     dtypes: Mapping[str, str] = None  # type: ignore[assignment]
+    blanks: Mapping[str, float] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        for name in ("arguments", "fit", "dtypes"):
+        for name in ("arguments", "fit", "dtypes", "blanks"):
             object.__setattr__(self, name, dict(getattr(self, name) or {}))
         object.__setattr__(self, "want", tuple(self.want))
         _validate(self)
@@ -87,6 +90,7 @@ class Call:
             "want": list(self.want),
             "new_rows": self.new_rows,
             "dtypes": dict(self.dtypes),
+            **({"blanks": dict(self.blanks)} if self.blanks else {}),
         }
 
     @cached_property
@@ -145,7 +149,7 @@ def _validate(call: Call) -> None:
             if word not in allowed:
                 raise UsageError(f"a call cannot name {word!r}", allowed=", ".join(allowed))
     require_formula(call.formula)
-    for text in _texts([call.arguments, call.fit]):
+    for text in _texts([call.arguments, call.fit, call.blanks]):
         if "(" in text or "__" in text:
             require_formula(text)
 

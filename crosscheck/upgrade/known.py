@@ -129,11 +129,11 @@ _CSDID = {
 }
 _DIFFERENCES = {
     "ATTgt": Known(
-        arguments=_words("index cohort_name strata_name base_period anticipation freq"),
+        arguments=_words("index cohort_name base_period anticipation"),
         steps={
             "fit": _words(
                 "weights_name control_group base_delta est_method as_repeated_cross_section boot_iterations",
-                "random_state alpha cluster_var split_sample_by n_jobs backend progress_bar formula",
+                "random_state alpha cluster_var split_sample_by n_jobs backend formula",
             ),
             "aggregate": _words(
                 "type_of_aggregation overall difference alpha cluster_var boot_iterations random_state"

@@ -7,9 +7,11 @@ repeatable, and never to have moved.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from crosscheck.upgrade.eras import Adapter
 SEEDS = (0, 1)
 TIMEOUT = 120.0
 CHUNK = 40
+PARALLEL = 2
 Progress = Callable[[int, int], None]
 
 
@@ -137,15 +140,18 @@ def run_side(
         raise UsageError(f"two cases are called {twice!r}" if twice else "a side needs at least one hash seed")
     began = time.perf_counter()
     total = len(cases) * len(seeds)
-    answers: dict[int, dict[str, EstimationResult]] = {}
-    for number, seed in enumerate(seeds):
-        done = number * len(cases)
-        answers[seed] = {}
+    counter = itertools.count(1)
+
+    def ask(seed: int) -> dict[str, EstimationResult]:
+        found = {}
         for case, result in _ask(side, cases, seed, timeout):
-            answers[seed][case.id] = result
-            done += 1
+            found[case.id] = result
             if progress is not None:
-                progress(done, total)
+                progress(next(counter), total)
+        return found
+
+    with ThreadPoolExecutor(max_workers=min(len(seeds), PARALLEL)) as pool:
+        answers = dict(zip(seeds, pool.map(ask, seeds), strict=True))
     first = answers[seeds[0]]
     unstable = tuple(
         found for case in cases for found in _unstable(case.id, [answers[seed][case.id] for seed in seeds])

@@ -22,6 +22,7 @@ from crosscheck.spec import Model
 from crosscheck.validation import validation_error
 
 FOLDER = Path(__file__).parent
+WHOLE = frozenset({"CRV1", "kind"})  # values of a default that are replaced as a whole
 NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 Words = dict[str, dict[str, str]]
 
@@ -51,6 +52,10 @@ class EraTable(Model):
         Argument to why the era lacks it.
     always : mapping of function to mapping
         Argument that the era lacks, to the value that it always had: asking for that value is no loss.
+    refuses : mapping of function to mapping of argument to mapping
+        Value that the era does not take, to why.
+    refuses_formula : mapping
+        Pattern of what a formula cannot say in the era, to why.
     expand : mapping of argument to mapping
         An argument that is a mapping, to the arguments that its members were; ``null`` members are left out.
     adds : mapping of function to mapping
@@ -61,7 +66,9 @@ class EraTable(Model):
     attributes : mapping of str to str
         Quantity to the path in a fitted model, empty where the era has none.
     terms : tuple of (pattern, replacement)
-        Spelling of coefficients, applied in order to reach R's.
+        Spelling of coefficients, applied in order to reach R's; those of later tables come first.
+    dummy_terms : tuple of (pattern, replacement)
+        The same for each column that the formula codes by ``i()``, with its name in place of ``@``.
     """
 
     since: str = ""
@@ -76,11 +83,14 @@ class EraTable(Model):
     values: dict[str, Words] = {}
     lacks: Words = {}
     always: dict[str, dict[str, Any]] = {}
+    refuses: dict[str, Words] = {}
+    refuses_formula: dict[str, str] = {}
     expand: Words = {}
     adds: dict[str, dict[str, Any]] = {}
     defaults: dict[str, dict[str, Any]] = {}
     attributes: dict[str, str] = {}
     terms: tuple[tuple[str, str], ...] = ()
+    dummy_terms: tuple[tuple[str, str], ...] = ()
 
 
 class EraFile(Model):
@@ -181,8 +191,10 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     out = dict(old)
     for key, value in new.items():
         before = out.get(key)
-        if isinstance(value, Mapping) and isinstance(before, Mapping):
+        if isinstance(value, Mapping) and isinstance(before, Mapping) and not set(before) & WHOLE:
             out[key] = _merged(before, value)
+        elif key in ("terms", "dummy_terms"):
+            out[key] = (*value, *(before or ()))
         elif isinstance(value, tuple) and isinstance(before, tuple) and key != "pythons":
             out[key] = before + tuple(v for v in value if v not in before)
         else:
@@ -195,6 +207,11 @@ def changed_defaults(package: str, old: str, new: str, function: str) -> dict[st
 
     Arguments whose default one of the versions is not said to have are left out.
     """
-    tables = [adapter_for(package, v).table.defaults for v in (old, new)]
-    before, after = ({**t.get("*", {}), **t.get(function, {})} for t in tables)
+    before, after = (defaults_of(package, v, function) for v in (old, new))
     return {k: (before[k], after[k]) for k in before if k in after and before[k] != after[k]}
+
+
+def defaults_of(package: str, version: str, function: str) -> dict[str, Any]:
+    """Return what a version takes where nothing is said, as far as the eras know."""
+    tables = adapter_for(package, version).table.defaults
+    return {**tables.get("*", {}), **tables.get(function, {})}

@@ -6,7 +6,9 @@ import contextlib
 import importlib
 import io
 import math
+import os
 import re
+import sys
 
 import numpy as np
 import pandas as pd
@@ -74,10 +76,12 @@ def columns_of(described, payload, rows):
     return out
 
 
-def frame_of(columns, dtypes):
+def frame_of(columns, dtypes, blanks):
     """Return a pandas frame as one who has read a file holds it: texts as pandas infers them, in rows 0 to n - 1."""
     data = {}
     for name, (kind, values, levels) in columns.items():
+        if name in blanks and kind in ("integer", "float"):
+            kind, values = "float", np.where(values == blanks[name], np.nan, values)
         column = _column(kind, values, levels, dtypes.get(name))
         dtype = dtypes.get(name)
         if dtype and dtype != "category":
@@ -139,6 +143,7 @@ def arguments_for(adapter, function, words):
         Where it lacks one that would change the numbers.
     """
     words = _expanded(adapter, words)
+    refuses = adapter.get("refuses", {}).get(function, {})
     lacks = {**adapter.get("lacks", {}).get("*", {}), **adapter.get("lacks", {}).get(function, {})}
     always = {**adapter.get("always", {}).get("*", {}), **adapter.get("always", {}).get(function, {})}
     rename = {**adapter.get("rename", {}).get("*", {}), **adapter.get("rename", {}).get(function, {})}
@@ -151,6 +156,8 @@ def arguments_for(adapter, function, words):
             raise Unsupported(
                 f"{function}() of {adapter.get('package')} {adapter.get('version')} has no {name}: {lacks[name]}"
             )
+        if isinstance(value, str) and value in refuses.get(name, {}):
+            raise Unsupported(f"{adapter.get('package')} {adapter.get('version')}: {refuses[name][value]}")
         known = {**values.get("*", {}).get(name, {}), **values.get(function, {}).get(name, {})}
         out[rename.get(name, name)] = known.get(value, value) if isinstance(value, str) else value
     return out
@@ -214,6 +221,8 @@ def attribute(owner, path):
 
 def number(value):
     """Return a scalar as a float; ``None`` where it is none."""
+    if value is None:
+        return None
     try:
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
@@ -221,12 +230,63 @@ def number(value):
     return float(array.reshape(-1)[0]) if array.size == 1 else None
 
 
-def spelled(adapter, name):
+def require_formula(adapter, formula):
+    """Refuse a formula that says what this version cannot read.
+
+    Raises
+    ------
+    Unsupported
+    """
+    for pattern, reason in adapter.get("refuses_formula", {}).items():
+        if re.search(pattern, formula):
+            raise Unsupported(f"{adapter.get('package')} {adapter.get('version')}: {reason}")
+
+
+def dummies(formula):
+    """Return the columns that a formula codes by ``i()``."""
+    found = (re.split(r"\s*,\s*", inner)[:2] for inner in re.findall(r"\bi\(\s*([^()]*)\)", formula))
+    return sorted({name.strip() for names in found for name in names if re.fullmatch(r"\w+", name.strip())})
+
+
+def spelled(adapter, name, formula=""):
     """Return the name of a coefficient in the spelling that all versions share."""
     text = str(name)
+    for column in dummies(formula):
+        for pattern, replacement in adapter.get("dummy_terms", ()):
+            text = re.sub(pattern.replace("@", column), replacement.replace("@", column), text)
     for pattern, replacement in adapter.get("terms", ()):
         text = re.sub(pattern, replacement, text)
     return text
+
+
+def keep_compiled():
+    """Let numba keep what it compiles, in the environment of this version, so that the next process need not.
+
+    The code that runs is the same; an old pyfixest compiles for half a minute in every process otherwise.
+    """
+    folder = os.path.join(sys.prefix, "numba")
+    if not os.path.exists(os.path.join(sys.prefix, "crosscheck.json")):
+        return
+    os.environ.setdefault("NUMBA_CACHE_DIR", folder)
+    try:
+        import numba
+    except ImportError:
+        return
+    numba.njit, numba.jit = _keeping(numba.njit), _keeping(numba.jit)
+
+
+def _keeping(decorator):
+    def keeping(*values, **words):
+        return decorator(*values, **{**words, "cache": True})
+
+    return keeping
+
+
+def warm(adapter):
+    """Import a package before its first call, so that what it warns of while it is imported is no call's warning."""
+    for path in adapter.get("functions", {}).values():
+        with contextlib.suppress(Exception), quiet():
+            importlib.import_module(path.partition(":")[0])
 
 
 def coefficients(names, **given):
@@ -301,3 +361,27 @@ def steps_into(conditions):
             return None
 
     return step
+
+
+def lost(rows, *used):
+    """Return how many rows of the data a model left out, by the first number of its rows that is one."""
+    found = next((u for u in used if u is not None and math.isfinite(u)), None)
+    return None if found is None else int(rows - found)
+
+
+def codes(frame):
+    """Return columns as numbers, texts as their codes in sorted order: what users of clusters pass."""
+    out = {}
+    for name in frame.columns:
+        column = frame[name]
+        numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        out[name] = column if numeric else pd.factorize(column, sort=True)[0]
+    return pd.DataFrame(out, index=frame.index)
+
+
+def positions(index, whole):
+    """Return numbers of rows, from 1, of the labels of an answer in the index of the data; ``None`` where unclear."""
+    if not whole.is_unique:
+        return None
+    found = whole.get_indexer(index)
+    return None if (found < 0).any() else [int(i) + 1 for i in found]

@@ -25,6 +25,9 @@ MODEL = (
 )
 
 
+common.keep_compiled()
+
+
 def run(call, data, new_rows, adapter):
     """Fit a call and return its answer."""
     models = fitted(call, data, adapter)
@@ -47,6 +50,7 @@ def run(call, data, new_rows, adapter):
 def fitted(call, data, adapter):
     """Return the models of a call; one, but for multiple estimations."""
     name = call["function"]
+    common.require_formula(adapter, call["formula"])
     function = common.resolve(adapter, name)
     words = common.arguments_for(adapter, name, call["arguments"])
     if words.get("ssc") is not None:
@@ -79,8 +83,10 @@ def answer(call, model, data, new_rows, adapter):
     steps, want = call["fit"], call["want"]
     conditions: list[dict] = []
     step = common.steps_into(conditions)
-    names = [common.spelled(adapter, n) for n in model._coefnames]
+    names = [common.spelled(adapter, n, call["formula"]) for n in model._coefnames]
     df = of("df_t")
+    if "aggregate" in steps and adapter.get("missing", {}).get("aggregate"):
+        raise common.Unsupported(adapter["missing"]["aggregate"])
     with common.quiet():
         low, high = bounds(model, steps, adapter)
         rows = common.coefficients(
@@ -109,7 +115,7 @@ def answer(call, model, data, new_rows, adapter):
         "extras": more,
         "blocks": blocks,
         "conditions": conditions,
-        "dropped": [common.spelled(adapter, n) for n in (of("dropped") or ())],
+        "dropped": [common.spelled(adapter, n, call["formula"]) for n in (of("dropped") or ())],
         "vcov": common.matrix(model._vcov) if "vcov" in want else [],
         "vcov_terms": names if "vcov" in want and "aggregate" in steps else [],
         "conventions": {
@@ -118,7 +124,7 @@ def answer(call, model, data, new_rows, adapter):
             "ssc_factor": common.number(factor) if factor is not None and np.size(factor) == 1 else None,
             "n_clusters": sorted({int(g) for g in np.ravel(clusters)}) if clusters is not None else [],
             "df_t": common.number(df) if df is not None else None,
-            "rows_dropped": int(len(data) - (used or nobs)) if used or nobs else None,
+            "rows_dropped": common.lost(len(data), used, nobs),
         },
     }
 

@@ -105,7 +105,7 @@ class Server:
         self.frames.pop(header["key"], None)
         return {}
 
-    def driver(self, package):
+    def driver(self, package, adapter):
         """Return the module that speaks to a package."""
         if package not in self.drivers:
             name = package.replace("-", "_")
@@ -113,6 +113,9 @@ class Server:
                 raise Refused("there is no driver for " + repr(package))
             compiled.keep()
             self.drivers[package] = importlib.import_module(NAME + "." + name + "_driver")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                common.warm(adapter)
         return self.drivers[package]
 
     def answer(self, item):
@@ -122,15 +125,16 @@ class Server:
         for key in wanted:
             if key not in self.frames:
                 raise Refused("the data of this call were not sent")
-        driver = self.driver(call["package"])
+        driver = self.driver(call["package"], adapter)
+        held = call.get("dtypes") or {}, call.get("blanks") or {}
         began, exhausted = time.perf_counter(), False
         result = {"engine": engine, "version": str(adapter.get("version", "")), "status": "ok"}
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                data = common.frame_of(self.frames[item["key"]], call.get("dtypes") or {})
+                data = common.frame_of(self.frames[item["key"]], *held)
                 new = item.get("new_rows")
-                rows = common.frame_of(self.frames[new], call.get("dtypes") or {}) if new else None
+                rows = common.frame_of(self.frames[new], *held) if new else None
                 result.update(driver.run(call, data, rows, adapter))
             except Unsupported as error:
                 result.update(status="unsupported", reason=str(error))
