@@ -5,7 +5,8 @@ built beside its place and moved there when it is complete, under a lock, so tha
 used. Only a pin that a user wrote builds one. Wheels only: nothing of a package runs while it is installed.
 
 The companions (numpy, scipy, pandas, formulaic) get the versions that this process has, where the pinned package allows
-them, so that what differs between two versions is the package; where it does not, the newest that it allows.
+them, so that what differs between two versions is the package; where it does not, the newest that it allows. Upper
+bounds that a release should have declared, and versions that a user varies, come as constraints.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from crosscheck.bridge.interpreters import THIS, Interpreter
 from crosscheck.canon import digest, dumps, sha256
 from crosscheck.errors import EngineMissing
 
@@ -37,6 +39,7 @@ REPORTED = ("numpy", "scipy", "pandas", "formulaic")
 UNREACHABLE = ("dns error", "connection", "name resolution", "timed out", "network", "max retries", "offline")
 UNKNOWN_VERSION = ("there is no version of", "no matching distribution", "no versions of", "could not find a version")
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FROM_VERSIONS = re.compile(r"from versions: ([^)]*[^)\s])\)")
 _VERSIONS = """
 import importlib.metadata as m, json, platform, sys
@@ -79,20 +82,40 @@ def environments_dir(cache: Path) -> Path:
     return cache / "environments"
 
 
-def folder_name(requirements: Sequence[str]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How an environment is made, beside what it is asked to hold.
+
+    Attributes
+    ----------
+    needs : tuple of str
+        What its worker stands on.
+    constraints : tuple of str
+        Bounds on what is installed because something else needs it, such as ``numpy<2``; they are kept.
+    python : Interpreter
+    """
+
+    needs: tuple[str, ...] = WORKER_NEEDS
+    constraints: tuple[str, ...] = ()
+    python: Interpreter = THIS
+
+
+def folder_name(requirements: Sequence[str], recipe: Recipe | None = None) -> str:
     """Return the name of an environment's folder: package, version, interpreter, and a hash of all that decides it."""
-    tag = sys.implementation.cache_tag or "python"
+    recipe = recipe or Recipe()
+    tag = recipe.python.tag
     wheel = requirements[0].endswith(".whl")
     content = sha256(Path(requirements[0]).read_bytes()) if wheel else ""
     asked = [Path(requirements[0]).name, *requirements[1:]]
-    key = digest({"schema": SCHEMA, "asked": asked, "wheel": content, "tag": tag, "worker": list(WORKER_NEEDS)})
+    decides = {"schema": SCHEMA, "asked": asked, "wheel": content, "tag": tag, "worker": list(recipe.needs)}
+    key = digest(decides | ({"constraints": sorted(recipe.constraints)} if recipe.constraints else {}))
     head = "-".join(asked[0].removesuffix(".whl").replace("==", "-").split("-")[:2])
     return f"{head}-{tag}-{key[:8]}"
 
 
-def find(cache: Path, requirements: Sequence[str]) -> Environment | None:
+def find(cache: Path, requirements: Sequence[str], recipe: Recipe | None = None) -> Environment | None:
     """Return the environment of some requirements where it was built; builds nothing."""
-    return read(environments_dir(cache) / folder_name(requirements))
+    return read(environments_dir(cache) / folder_name(requirements, recipe))
 
 
 def read(folder: Path) -> Environment | None:
@@ -122,7 +145,9 @@ def listed(cache: Path) -> tuple[Environment, ...]:
     return tuple(e for e in map(read, folders) if e is not None)
 
 
-def provide(cache: Path, requirements: Sequence[str], *, say: Say = lambda _: None) -> Environment:
+def provide(
+    cache: Path, requirements: Sequence[str], *, say: Say = lambda _: None, recipe: Recipe | None = None
+) -> Environment:
     """Return the environment of some requirements; build it where there is none.
 
     Parameters
@@ -133,29 +158,32 @@ def provide(cache: Path, requirements: Sequence[str], *, say: Say = lambda _: No
         The pinned package first, as ``name==version`` or the path of a wheel, then what else is needed.
     say : callable
         Told what is built, since it takes a while.
+    recipe : Recipe, optional
+        Interpreter, bounds, and what the worker stands on, where they are not those of an engine's worker.
 
     Raises
     ------
     EngineMissing
         Where it cannot be built, with the last words of the installer.
     """
-    found = find(cache, requirements)
+    recipe = recipe or Recipe()
+    found = find(cache, requirements, recipe)
     if found is not None:
         return found
     root = environments_dir(cache).absolute()
     with _alone(root):
-        found = find(cache, requirements)
+        found = find(cache, requirements, recipe)
         if found is not None:
             return found
         for left in root.glob(".building-*"):
             shutil.rmtree(left, ignore_errors=True)
-        place = root / folder_name(requirements)
+        place = root / folder_name(requirements, recipe)
         shutil.rmtree(place, ignore_errors=True)
         say(f"building an environment with {_shown(requirements)} (once; kept in {place})")
         building = root / f".building-{os.getpid()}"
         building.mkdir()
         try:
-            _install(building, requirements)
+            _install(building, requirements, recipe)
             building.replace(place)
         finally:
             shutil.rmtree(building, ignore_errors=True)
@@ -182,25 +210,27 @@ def _alone(root: Path) -> Iterator[None]:
         yield
 
 
-def _install(folder: Path, requirements: Sequence[str]) -> None:
+def _install(folder: Path, requirements: Sequence[str], recipe: Recipe) -> None:
     """Fill a folder with an environment and its manifest."""
-    uv = _uv()
-    make = [*uv, "venv", "-q", "--python", sys.executable, str(folder), "--allow-existing"] if uv else None
-    _run(make or [sys.executable, "-m", "venv", str(folder)], folder, requirements)
+    uv, base = uv_command(), recipe.python
+    make = [*uv, "venv", "-q", "--python", base.path, str(folder), "--allow-existing"] if uv else None
+    _run(make or [base.path, "-m", "venv", str(folder)], folder, requirements, base)
     python = folder / "bin" / "python"
     installer = [*uv, "pip", "install", "-q", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
     if not uv:
         installer += ["-q", "--disable-pip-version-check", "--no-input", "--retries", "2", "--timeout", "20"]
-    command = [*installer, "--only-binary", ":all:", *requirements, *WORKER_NEEDS]
+    bounds = folder / "constraints.txt"
+    bounds.write_text("".join(f"{line}\n" for line in recipe.constraints), "utf-8")
+    command = [*installer, "--only-binary", ":all:", *requirements, *recipe.needs, "-c", str(bounds)]
     same = folder / "companions.txt"
-    same.write_text("".join(f"{line}\n" for line in _companions(requirements)), "utf-8")
+    same.write_text("".join(f"{line}\n" for line in _companions((*requirements, *recipe.constraints), base)), "utf-8")
     try:
-        _run([*command, "-c", str(same)], folder, requirements)
+        _run([*command, "-c", str(same)], folder, requirements, base)
     except EngineMissing as error:
         if "cannot be reached" in error.what:
             raise
-        _run(command, folder, requirements)
-    raw = json.loads(_run([str(python), "-I", "-c", _VERSIONS], folder, requirements))
+        _run(command, folder, requirements, base)
+    raw = json.loads(_run([str(python), "-I", "-c", _VERSIONS], folder, requirements, base))
     manifest = {
         "schema": SCHEMA,
         "requirements": list(requirements),
@@ -209,9 +239,14 @@ def _install(folder: Path, requirements: Sequence[str]) -> None:
     (folder / MANIFEST).write_text(dumps(manifest, sort_keys=True, indent=1) + "\n", "utf-8")
 
 
-def _companions(requirements: Sequence[str]) -> list[str]:
-    """Return our versions of the packages under every estimator, but for those that a requirement names itself."""
-    named = {r.partition("=")[0].partition("<")[0].partition(">")[0].lower() for r in requirements}
+def _companions(requirements: Sequence[str], python: Interpreter) -> list[str]:
+    """Return our versions of the packages under every estimator, but for those that a requirement names itself.
+
+    Another interpreter has other versions; there the newest that are allowed are taken.
+    """
+    if python.tag != THIS.tag:
+        return []
+    named = {m[0].lower().replace("_", "-") for r in requirements if (m := _NAME.match(r))}
     lines = []
     for name in COMPANIONS:
         try:
@@ -222,7 +257,7 @@ def _companions(requirements: Sequence[str]) -> list[str]:
     return lines
 
 
-def _uv() -> list[str]:
+def uv_command() -> list[str]:
     """Return how uv is called, or an empty list where pip has to do."""
     found = shutil.which("uv")
     if found:
@@ -230,9 +265,11 @@ def _uv() -> list[str]:
     return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else []
 
 
-def _run(command: Sequence[str], folder: Path, requirements: Sequence[str]) -> str:
+def _run(command: Sequence[str], folder: Path, requirements: Sequence[str], interpreter: Interpreter = THIS) -> str:
     """Run one step of a build, away from the configuration of any project, and return what it wrote."""
-    variables = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k != "VIRTUAL_ENV"}
+    variables = {
+        k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k not in ("VIRTUAL_ENV", "UV_PYTHON")
+    }
     hint = "name a version that the package index has for this Python and platform"
     try:
         done = subprocess.run(
@@ -250,7 +287,7 @@ def _run(command: Sequence[str], folder: Path, requirements: Sequence[str]) -> s
     if done.returncode == 0:
         return done.stdout
     words = " ".join((done.stderr or done.stdout).split())
-    python = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
+    python = f"Python {interpreter.version}"
     listed_versions = _FROM_VERSIONS.search(words)
     if listed_versions:
         newest = ", ".join(listed_versions[1].split(", ")[-8:])

@@ -1,7 +1,7 @@
 """Which defaults changed between two versions, and what would the newer one say with the older one's?
 
-This is how a changed default is told from a bug: the newer version is asked again with the old default written out. Where
-the numbers then meet, the default is the cause.
+This is how a changed default is told from a bug: the newer version is asked again with the old default written out.
+Where the numbers then meet, the default is the cause.
 """
 
 from __future__ import annotations

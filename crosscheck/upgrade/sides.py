@@ -153,9 +153,7 @@ def run_side(
     with ThreadPoolExecutor(max_workers=min(len(seeds), PARALLEL)) as pool:
         answers = dict(zip(seeds, pool.map(ask, seeds), strict=True))
     first = answers[seeds[0]]
-    unstable = tuple(
-        found for case in cases for found in _unstable(case.id, [answers[seed][case.id] for seed in seeds])
-    )
+    unstable = tuple(found for case in cases for found in unstable(case.id, [answers[seed][case.id] for seed in seeds]))
     return SideResults(
         side=side,
         results={i: first[i] for i in ids},
@@ -192,7 +190,7 @@ def _named(side: Side, result: EstimationResult, case: Case) -> EstimationResult
     return renamed(result.with_(engine=side.id, version=side.version, environment=environment), case.names)
 
 
-def _unstable(case: str, results: Sequence[EstimationResult]) -> Iterator[NotRepeatable]:
+def unstable(case: str, results: Sequence[EstimationResult]) -> Iterator[NotRepeatable]:
     """Yield what differs in its bits between the answers to one case."""
     first, others = results[0], results[1:]
     if not others:

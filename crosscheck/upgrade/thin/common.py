@@ -6,9 +6,7 @@ import contextlib
 import importlib
 import io
 import math
-import os
 import re
-import sys
 
 import numpy as np
 import pandas as pd
@@ -79,7 +77,8 @@ def columns_of(described, payload, rows):
 def frame_of(columns, dtypes, blanks):
     """Return a pandas frame as one who has read a file holds it: texts as pandas infers them, in rows 0 to n - 1."""
     data = {}
-    for name, (kind, values, levels) in columns.items():
+    for name in columns:
+        kind, values, levels = columns[name]
         if name in blanks and kind in ("integer", "float"):
             kind, values = "float", np.where(values == blanks[name], np.nan, values)
         column = _column(kind, values, levels, dtypes.get(name))
@@ -257,29 +256,6 @@ def spelled(adapter, name, formula=""):
     for pattern, replacement in adapter.get("terms", ()):
         text = re.sub(pattern, replacement, text)
     return text
-
-
-def keep_compiled():
-    """Let numba keep what it compiles, in the environment of this version, so that the next process need not.
-
-    The code that runs is the same; an old pyfixest compiles for half a minute in every process otherwise.
-    """
-    folder = os.path.join(sys.prefix, "numba")
-    if not os.path.exists(os.path.join(sys.prefix, "crosscheck.json")):
-        return
-    os.environ.setdefault("NUMBA_CACHE_DIR", folder)
-    try:
-        import numba
-    except ImportError:
-        return
-    numba.njit, numba.jit = _keeping(numba.njit), _keeping(numba.jit)
-
-
-def _keeping(decorator):
-    def keeping(*values, **words):
-        return decorator(*values, **{**words, "cache": True})
-
-    return keeping
 
 
 def warm(adapter):

@@ -102,7 +102,6 @@ def answer(call, result, data, new_rows, adapter, options, step, conditions):
     if isinstance(diagnostics, pd.DataFrame):
         more += [(f"first stage: {r}: {c}", diagnostics.loc[r, c]) for r in diagnostics.index for c in diagnostics]
     covariance = step("cov", lambda: result.cov) if "vcov" in want else None
-    dropped = [n for n in getattr(getattr(result, "model", None), "_absorbed_names", ())]
     return {
         "coefs": rows,
         "stats": {q: v for q, x in {**stats, **r2}.items() if (v := common.number(x)) is not None},
@@ -110,13 +109,21 @@ def answer(call, result, data, new_rows, adapter, options, step, conditions):
         "blocks": [b for b in blocks_of(call, result, data, new_rows, step) if b],
         "vcov": [] if covariance is None else common.matrix(covariance),
         "conditions": conditions,
-        "dropped": [common.spelled(adapter, n) for n in dropped],
+        "dropped": dropped(result, call),
         "conventions": {
             "distribution": "t" if debiased else "normal",
             "df_t": df,
             "rows_dropped": common.lost(len(data), common.number(of("nobs"))),
         },
     }
+
+
+def dropped(result, call):
+    """Return the regressors of a model that its answer does not have: absorbed ones."""
+    model = getattr(result, "model", None)
+    asked = step_free(getattr(model, "exog", None), "vars") or []
+    kept = set(result.params.index)
+    return [str(n) for n in asked if n not in kept] if call["arguments"].get("drop_absorbed") else []
 
 
 def step_free(result, name):

@@ -25,9 +25,6 @@ MODEL = (
 )
 
 
-common.keep_compiled()
-
-
 def run(call, data, new_rows, adapter):
     """Fit a call and return its answer."""
     models = fitted(call, data, adapter)
