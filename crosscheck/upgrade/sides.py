@@ -153,11 +153,11 @@ def run_side(
     with ThreadPoolExecutor(max_workers=min(len(seeds), PARALLEL)) as pool:
         answers = dict(zip(seeds, pool.map(ask, seeds), strict=True))
     first = answers[seeds[0]]
-    unstable = tuple(found for case in cases for found in unstable(case.id, [answers[seed][case.id] for seed in seeds]))
+    varying = tuple(found for case in cases for found in unstable(case.id, [answers[seed][case.id] for seed in seeds]))
     return SideResults(
         side=side,
         results={i: first[i] for i in ids},
-        unrepeatable=unstable,
+        unrepeatable=varying,
         seconds=time.perf_counter() - began,
         repeated={seed: answers[seed] for seed in seeds[1:]},
     )

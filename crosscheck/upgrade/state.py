@@ -22,9 +22,9 @@ from crosscheck.engines.pinned import VERSION
 from crosscheck.errors import EngineMissing, UsageError
 from crosscheck.store import cache_dir
 from crosscheck.upgrade.eras import Adapter, adapter_for, era_file
+from crosscheck.upgrade.origins import built_wheel, imports, latest_version, wheel_version
 from crosscheck.upgrade.requirements import names_in, read_requirements, require_pin
 from crosscheck.upgrade.sides import SEEDS, Side
-from crosscheck.upgrade.origins import built_wheel, imports, latest_version, wheel_version
 
 INSTALLED = "installed"
 LATEST = "latest"
