@@ -73,6 +73,13 @@ def campaign(session: nox.Session) -> None:
 
 
 @nox.session
+def upgrade(session: nox.Session) -> None:
+    """Compare versions of a package on the sentinel set and on studies: -- pyfixest 0.50.0 0.60.0 [STUDY...]."""
+    install(session, "all")
+    session.run("crosscheck", "upgrade", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format."""
     session.install("ruff>=0.8")

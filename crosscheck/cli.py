@@ -182,10 +182,29 @@ def audit(study: Path, out: Path | None, fail_on: str, format_: str) -> int:
 
 
 @cli.command()
-@click.argument("engine")
-@click.argument("old")
-@click.argument("new")
-@click.argument("studies", nargs=-1, metavar="[STUDY...]")
+@click.argument("words", nargs=-1, metavar="[STUDY...]")
+@click.option("--package", help="Whose versions: a Python package such as pyfixest, or an R package such as fixest.")
+@click.option("--from", "old", multiple=True, metavar="VERSION", help="The old side; several by repeating or commas.")
+@click.option(
+    "--to", "new", multiple=True, metavar="VERSION", help="The new side: a version, latest, installed, a path."
+)
+@click.option(
+    "--requirements", nargs=2, type=click.Path(path_type=Path), metavar="BEFORE AFTER", help="Two requirements.txt."
+)
+@click.option("--with", "pins", multiple=True, metavar="PIN", help="A dependency of both sides, such as numpy==1.26.4.")
+@click.option("--with-from", "old_pins", multiple=True, metavar="PIN", help="A dependency of the old side alone.")
+@click.option("--with-to", "new_pins", multiple=True, metavar="PIN", help="A dependency of the new side alone.")
+@click.option(
+    "--r-library", "libraries", nargs=2, type=click.Path(path_type=Path), metavar="OLD NEW", help="Two libraries of R."
+)
+@click.option("--recorded", type=click.Path(path_type=Path), help="References of an earlier version of an R package.")
+@click.option(
+    "--sentinel/--no-sentinel", default=None, help="The sentinel set, besides studies.  [default: where it is]"
+)
+@click.option("--all-between", is_flag=True, help="Every release between the two, and which changed what.")
+@click.option("--bisect", is_flag=True, help="Find the release that changed a number, with few environments.")
+@click.option("--freeze", type=click.Path(path_type=Path), metavar="FILE", help="Store the numbers of studies.")
+@click.option("--against", type=click.Path(path_type=Path), metavar="FILE", help="Compare with what was stored.")
 @click.option("--witness", "witnesses", multiple=True, metavar="ENGINE", help="Who else is asked (may be given again).")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the reports.  [default: reports/upgrade-...]")
 @click.option("--table", "tables", multiple=True, help="Only this table (may be given again).")
@@ -193,43 +212,38 @@ def audit(study: Path, out: Path | None, fail_on: str, format_: str) -> int:
 @click.option("--fail-on", type=FAIL_ON, default="printed", show_default=True, help="Least severity that gives exit 1.")
 @click.option("--timeout", type=SECONDS, default=120.0, show_default=True, help="Seconds for one fit.")
 @click.option("--no-cache", is_flag=True, help="Fit everything again.")
-@_format_option
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice([*FORMATS.choices, "changelog", "referee"]),
+    default="text",
+    show_default=True,
+    help="What stdout gets.",
+)
 def upgrade(
-    engine: str,
-    old: str,
-    new: str,
-    studies: tuple[str, ...],
-    witnesses: tuple[str, ...],
-    out: Path | None,
-    tables: tuple[str, ...],
-    transport: Transport,
-    fail_on: Severity,
-    timeout: float,
-    no_cache: bool,
-    format_: str,
+    no_cache: bool, format_: str, requirements: tuple[Path, ...], libraries: tuple[Path, ...], **given: Any
 ) -> int:
-    """Run studies at two versions of an engine and say what changed, and whom the witnesses support.
+    r"""Say which numbers move when a package is upgraded, and toward whom.
 
-    OLD and NEW are versions such as 0.50.1, `installed`, or the path of a wheel. Each version is installed once, into
-    an environment of its own. Without STUDY, the studies below fixtures/studies.
+    \b
+    crosscheck upgrade STUDY --package pyfixest --from 0.50.1 --to 0.60.0
+    crosscheck upgrade pyfixest 0.50.1 0.60.0 STUDY
+    crosscheck upgrade --freeze paper.json STUDY
+    crosscheck upgrade --against paper.json
+
+    A version is a number, `latest`, `installed`, a wheel, or the folder of a source tree. Each is installed once, into
+    an environment of its own. Without STUDY the sentinel set runs alone.
     """
     from crosscheck.upgrade.command import UpgradeRequest, run_upgrade
 
     return run_upgrade(
         UpgradeRequest(
-            engine=engine,
-            old=old,
-            new=new,
-            studies=tuple(Path(s) for s in studies),
-            witnesses=witnesses,
-            out=out,
-            tables=tables,
-            transport=transport,
-            fail_on=fail_on,
-            timeout=timeout,
+            requirements=requirements or (),
+            libraries=libraries or (),
             use_cache=not no_cache,
             format=format_,
             command=_command_line(),
+            **given,
         )
     )
 
@@ -383,7 +397,7 @@ def campaign(
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["report", "upgrade", "study", "request", "result", "finding"]))
+@click.argument("name", type=click.Choice(["report", "upgrade", "frozen", "study", "request", "result", "finding"]))
 def schema(name: str) -> int:
     """Print the JSON Schema of a file or message."""
     from crosscheck.schemas import schema_text

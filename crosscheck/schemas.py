@@ -26,8 +26,10 @@ def schema_text(name: str) -> str:
     KeyError
         For any other name.
     """
-    if name in ("report", "upgrade"):
-        return resources.files(f"crosscheck.{name}").joinpath("schema.json").read_text("utf-8").rstrip("\n")
+    if name in ("report", "upgrade", "frozen"):
+        folder = "upgrade" if name == "frozen" else name
+        file = "frozen.schema.json" if name == "frozen" else "schema.json"
+        return resources.files(f"crosscheck.{folder}").joinpath(file).read_text("utf-8").rstrip("\n")
     from pydantic import TypeAdapter
 
     from crosscheck.findings.model import Finding

@@ -105,6 +105,8 @@ class Worker:
         Of Python's hashes, which decide the order of sets: a package that iterates one gives other numbers.
     threads : int
         Of linear algebra; one where digits are compared.
+    variables : mapping of str to str, optional
+        Further environment variables, such as ``R_LIBS`` of another library of R.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class Worker:
         start_timeout: float = START_TIMEOUT,
         hash_seed: int = 0,
         threads: int = 1,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.kind: Kind = kind
         self.memory_limit = default_memory_limit() if memory_limit is None else memory_limit
@@ -125,7 +128,7 @@ class Worker:
         self.start_timeout = start_timeout
         self.hash_seed, self.threads = hash_seed, threads
         self.starts = 0
-        self._python, self._scripts = python, tuple(scripts)
+        self._python, self._scripts, self._variables = python, tuple(scripts), dict(variables or {})
         self._process: WorkerProcess | None = None
         self._hello: dict[str, Any] = {}
         self._frames: OrderedDict[str, int] = OrderedDict()
@@ -163,7 +166,7 @@ class Worker:
             self._drop_process()
             command = command_of(self.kind, python=self._python, scripts=self._scripts)
             environment = environment_of(self.kind, python=self._python) | {"PYTHONHASHSEED": str(self.hash_seed)}
-            environment |= dict.fromkeys(THREADS, str(self.threads))
+            environment |= dict.fromkeys(THREADS, str(self.threads)) | self._variables
             self._process = WorkerProcess(command, environment, memory_limit=self.memory_limit)
             self.starts += 1
             try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from crosscheck.report import figure_coverage, figure_events, figure_matching, figure_placebo, words
@@ -112,10 +112,10 @@ def html(report: RunReport) -> str:
     return words.visible(page)
 
 
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
+def page_environment(*packages: str) -> Environment:
+    """Return what pages that open offline are made with: templates of these packages, then of this one, escaped."""
     env = Environment(
-        loader=PackageLoader("crosscheck.report"),
+        loader=ChoiceLoader([PackageLoader(p) for p in (*packages, "crosscheck.report")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -124,11 +124,11 @@ def _environment() -> Environment:
     env.filters.update(
         full=full,
         digits=digits_text,
+        column_label=words.column_label,
+        quantity=words.short_name,
         svg=svg,
         reached=reached,
         comparisons=comparison_tables,
-        column_label=words.column_label,
-        quantity=words.short_name,
         vcov=words.vcov_name,
         options=words.options_text,
         formula=words.plain_formula,
@@ -152,6 +152,11 @@ def _environment() -> Environment:
         plural=words.plural,
     )
     return env
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    return page_environment()
 
 
 def render_notes(text: str) -> Markup:

@@ -1,128 +1,267 @@
-"""Which numbers, errors and warnings of a run differ between two of its engines, and whom do the others support?"""
+"""What changed between two sides, grouped by its cause, most severe first?"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from crosscheck.report.findings import find
-from crosscheck.report.model import PRINTED, CellRow, EngineRow, Explanation, Finding, RunReport
-from crosscheck.report.words import places_name
+from crosscheck.compare import compare
+from crosscheck.explain import Explanation
+from crosscheck.explain.api import apply
+from crosscheck.judging import Cell
+from crosscheck.report.model import DroppedRow
+from crosscheck.report.model import Explanation as Shown
 from crosscheck.results import EstimationResult
-from crosscheck.upgrade.model import PRIMARY, SIDES, Change, Kind, Moved, Precision, Side, StudyChanges, Witness
+from crosscheck.upgrade.judge import count, heard, precise, supports_fit
+from crosscheck.upgrade.measure import DRIFT, Measured, measure
+from crosscheck.upgrade.model import (
+    KINDS,
+    PRIMARY,
+    Cause,
+    Change,
+    Kind,
+    Moved,
+    Precision,
+    Side,
+    Standing,
+    StudyChanges,
+    Witness,
+    WitnessRow,
+)
+from crosscheck.upgrade.phrases import titled
+from crosscheck.upgrade.questions import Question
+from crosscheck.upgrade.sides import NotRepeatable
 from crosscheck.verdict import AGREE, SEVERITIES, Severity
+from crosscheck.wald import with_joint_tests
 
-Key = tuple[str, str, str, str]
-Place = tuple[str, str]
+Key = tuple[str, str]
+Heard = Mapping[str, Mapping[str, tuple[str, EstimationResult]]]
+Reasons = Mapping[str, Mapping[Key, tuple[Explanation, ...]]]
 _NUMBERS = re.compile(r"0x[0-9a-f]+|[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?", re.IGNORECASE)
+BETTER: tuple[Kind, ...] = ("term new", "error gone", "unsupported gone", "warning gone")
+NOTES: tuple[Kind, ...] = ("renamed", "dropped", "error changed", "report new")
+SAME_SEEDS = 10.0
+"""A number that moved by more than ten times what hash seeds move it did move."""
 
 
-def study_changes(report: RunReport, old: str, new: str) -> StudyChanges:
-    """Fold a run of two versions and their witnesses into what changed between the two.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """The two answers to a question, as they are compared, and what differs."""
 
-    Parameters
-    ----------
-    report : RunReport
-        Of a run whose columns name both versions.
-    old, new : str
-        Engine ids.
-    """
-    cells = [c for c in report.cells if (c.reference, c.candidate) == (old, new)]
-    results = {(s.table, s.column, s.source): s.result for s in report.sources if s.result is not None}
-    places = [(t.id, c.id) for t, c in report.columns()]
-    numbers = [c for c in cells if c.compared]
-    agreeing = [c for c in numbers if c.verdict in AGREE]
-    changes = [
-        *_number_changes(report, cells, old, new),
-        *_fit_changes(report, results, places, old, new),
-        *_warning_changes(report, results, places, old, new),
-    ]
-    changes.sort(key=lambda c: (-SEVERITIES.index(c.severity), -len(c.moved), c.title))
-    status = {p: (_status(results.get((*p, old))), _status(results.get((*p, new)))) for p in places}
-    return StudyChanges(
-        study=report.study,
-        title=report.title,
-        columns=len(places),
-        fitted=sum(s == ("ok", "ok") for s in status.values()),
-        unsupported=sum(s == ("unsupported", "unsupported") for s in status.values()),
-        compared=len(numbers),
-        agree=len(agreeing),
-        exact=sum(c.verdict == "exact" for c in agreeing),
-        digits_estimate=_fewest(agreeing, "estimate"),
-        digits_std_error=_fewest(agreeing, "std_error"),
-        witnesses=_witnesses(report, old, new),
-        precision=tuple(_precision(report, old, new)),
-        changes=tuple(changes),
+    question: Question
+    old: EstimationResult
+    new: EstimationResult
+    measured: Measured
+
+    @property
+    def moved(self) -> bool:
+        """Whether a number differs that has no cause yet."""
+        return any(c.verdict == "unexplained" or _one_sided(c) for c in self.measured.cells)
+
+
+def _one_sided(cell: Cell) -> bool:
+    return cell.verdict in ("missing_candidate", "missing_reference") and cell.term not in ("", "*")
+
+
+def pair(question: Question, old: EstimationResult, new: EstimationResult) -> Pair:
+    """Compare the answers to a question."""
+    a, b = (with_joint_tests(_kept(r, question.keep), question.joint) for r in (old, new))
+    if a.engine == b.engine:
+        a = a.with_(engine=f"{a.engine} before")
+    return Pair(
+        question=question, old=a, new=b, measured=measure(a, b, question.context, printed=not question.sentinel)
     )
 
 
-def _status(result: EstimationResult | None) -> str:
-    return "absent" if result is None else result.status
+def _kept(result: EstimationResult, keep: Sequence[str]) -> EstimationResult:
+    if not keep:
+        return result
+    terms = result.vcov_terms or tuple(row.term for row in result.coefs)
+    coefs = tuple(row for row in result.coefs if row.term in keep)
+    return result.with_(coefs=coefs, vcov_terms=terms if result.vcov else ())
 
 
-def _fewest(cells: Iterable[CellRow], quantity: str) -> float | None:
-    return min((d for c in cells if c.quantity == quantity and (d := c.agreeing_digits) is not None), default=None)
+def study_changes(
+    study: str,
+    title: str,
+    pairs: Sequence[Pair],
+    reasons: Sequence[Reasons],
+    said: Heard,
+    witnesses: Sequence[WitnessRow],
+    unrepeatable: Mapping[str, tuple[Sequence[NotRepeatable], Sequence[NotRepeatable]]],
+    seen: bool = True,
+) -> StudyChanges:
+    """Fold the answers of two sides on one study into what changed.
+
+    Parameters
+    ----------
+    study, title : str
+    pairs : sequence of Pair
+        Of the study's questions.
+    reasons : sequence of mappings
+        Replayed causes by question and number; earlier ones go first.
+    said : mapping
+        Question to source to (name, answer).
+    witnesses : sequence of WitnessRow
+    unrepeatable : mapping
+        Question to what the old and the new side do not repeat.
+    seen : bool
+        Whether precision beside witnesses is worked out.
+    """
+    compared = agree = exact = drifted = 0
+    digits: dict[str, float] = {}
+    numbers: list[tuple[Pair, Moved]] = []
+    others: list[Change] = []
+    near: dict[str, list[tuple[Cell, Cell]]] = {}
+    for p in pairs:
+        q = p.question
+        unsteady = _unsteady(unrepeatable.get(q.id, ((), ())))
+        cells = [_explained(c, q.id, reasons) for c in p.measured.cells]
+        compared += sum(_compared(c) for c in cells)
+        agree += sum(c.verdict in AGREE for c in cells)
+        exact += sum(c.verdict == "exact" for c in cells)
+        drifted += sum(size == "drift" for size, _ in p.measured.sizes.values())
+        for c in cells:
+            d = c.digits
+            if c.verdict in AGREE and d is not None and c.quantity in ("estimate", "std_error"):
+                if c.diff_in_se:
+                    d = min(15.0, max(d, -math.log10(c.diff_in_se)))
+                digits[c.quantity] = min(digits.get(c.quantity, 15.0), d)
+        left = [
+            (raw, c)
+            for raw, c in zip(p.measured.cells, cells, strict=True)
+            if c.term != "*" and c.verdict not in AGREE and not _both_silent(raw) and not _shaken(raw, p, unsteady)
+        ]
+        mine = said.get(q.id, {})
+        speaks: Mapping[Key, tuple[Witness, ...]] = {}
+        if left:
+            speaks = heard(p.old, p.new, q.context, mine, q.printed, q.truths)
+        numbers += [(p, _moved(raw, c, p, speaks.get((c.term, c.quantity), ()))) for raw, c in left]
+        if seen and not q.sentinel and p.old.status == p.new.status == "ok":
+            _note_precision(near, p, mine)
+        others += _fit_changes(p, mine)
+        others += _warning_changes(p)
+    changes = [*_grouped(study, numbers), *_merged(study, others), *_repeat_changes(study, pairs, unrepeatable)]
+    changes.sort(key=_gravity)
+    status = [(p.old.status, p.new.status) for p in pairs]
+    return StudyChanges(
+        study=study,
+        title=title,
+        columns=len(pairs),
+        fitted=sum(s == ("ok", "ok") for s in status),
+        unsupported=sum(s == ("unsupported", "unsupported") for s in status),
+        compared=compared,
+        agree=agree,
+        exact=exact,
+        drifted=drifted,
+        digits_estimate=digits.get("estimate"),
+        digits_std_error=digits.get("std_error"),
+        witnesses=tuple(witnesses),
+        precision=tuple(Precision(witness=w, quantity=q, numbers=n, old=a, new=b) for w, q, n, a, b in precise(near)),
+        changes=tuple(changes),
+        refused=tuple(
+            (p.question.id, p.new.reason) for p in pairs if (p.old.status, p.new.status) == ("unsupported",) * 2
+        ),
+    )
 
 
-def _witnesses(report: RunReport, old: str, new: str) -> tuple[EngineRow, ...]:
-    named = dict.fromkeys(c.reference for c in report.cells if c.candidate in (old, new))
-    found = (report.engine(name) for name in named if name not in (old, new, "truth"))
-    return tuple(e for e in found if e is not None)
+def _gravity(c: Change) -> tuple[int, int, int, int, int, str]:
+    return (
+        -SEVERITIES.index(c.severity),
+        ("worse", "moved", "better", "note").index(c.standing),
+        c.size == "drift",
+        KINDS.index(c.kind),
+        -max(len(c.moved), len(c.places)),
+        c.title,
+    )
 
 
-def _precision(report: RunReport, old: str, new: str) -> Iterable[Precision]:
-    """Say which version is nearer to each witness in the numbers that nobody disputes."""
-    agreed: dict[tuple[str, str], dict[Key, dict[str, float]]] = {}
-    for c in report.cells:
-        digits = c.agreeing_digits
-        if c.candidate not in (old, new) or c.reference in (old, new, "truth", PRINTED) or digits is None:
-            continue
-        if c.verdict in AGREE and c.quantity in ("estimate", "std_error"):
-            agreed.setdefault((c.reference, c.quantity), {}).setdefault(_key(c), {})[c.candidate] = digits
-    for (witness, quantity), numbers in agreed.items():
-        both = [d for d in numbers.values() if len(d) == 2]
-        if both:
-            least = (min(d[side] for d in both) for side in (old, new))
-            yield Precision(witness=witness, quantity=quantity, numbers=len(both), old=next(least), new=next(least))
+def _compared(c: Cell) -> bool:
+    return c.verdict in AGREE or c.verdict in (
+        "convention",
+        "sample",
+        "convergence",
+        "stochastic",
+        "known",
+        "unexplained",
+    )
 
 
-def _number_changes(report: RunReport, cells: Sequence[CellRow], old: str, new: str) -> list[Change]:
-    """Group the numbers that moved, appeared or vanished by their cause, in the words of the reports."""
-    left = [c for c in cells if not c.whole and c.verdict not in AGREE and not _both_silent(c)]
-    sides: dict[Key, dict[str, dict[str, CellRow]]] = {}
-    for c in report.cells:
-        if c.candidate in (old, new) and c.reference not in (old, new, "truth"):
-            sides.setdefault(_key(c), {}).setdefault(c.reference, {})[c.candidate] = c
-    out = []
-    for group in _by_kind(left).values():
-        for finding in find(group, report.tables, report.sources):
-            moved = tuple(
-                Moved(cell=c, witnesses=tuple(_judge(sides.get(_key(c), {}), old, new))) for c in finding.cells
-            )
-            out.append(
-                Change(
-                    kind=_kind(finding.example),
-                    severity="cosmetic" if finding.severity == "none" else finding.severity,
-                    title=finding.title,
-                    study=report.study,
-                    places=finding.places,
-                    moved=moved,
-                    explanations=_causes(finding),
-                    supports=_count(
-                        (w.source, w.side) for m in moved if m.cell.quantity in PRIMARY for w in m.witnesses
-                    ),
-                )
-            )
-    return out
+def _explained(cell: Cell, question: str, reasons: Sequence[Reasons]) -> Cell:
+    for known in reasons:
+        cell = apply(cell, known.get(question, {}).get((cell.term, cell.quantity), ()))
+    return cell
 
 
-def _both_silent(c: CellRow) -> bool:
+def _both_silent(c: Cell) -> bool:
+    """Say whether neither side gives a number; a change within a block is told by its reason."""
+    if c.verdict in ("missing_candidate", "missing_reference") and c.severity == "structural":
+        return False
     return all(v is None or (isinstance(v, float) and math.isnan(v)) for v in (c.reference_value, c.candidate_value))
 
 
-def _kind(c: CellRow) -> Kind:
+def _unsteady(found: tuple[Sequence[NotRepeatable], Sequence[NotRepeatable]]) -> dict[Key, float]:
+    """Return how far hash seeds move a number, by term and quantity; the status of a whole answer has empty words."""
+    out: dict[Key, float] = {}
+    for side in found:
+        for n in side:
+            out[n.term, n.quantity] = max(out.get((n.term, n.quantity), 0.0), n.spread)
+    return out
+
+
+def _shaken(cell: Cell, p: Pair, unsteady: Mapping[Key, float]) -> bool:
+    """Say whether hash seeds alone move a number as far as the versions are apart."""
+    spread = max(unsteady.get((cell.term, cell.quantity), 0.0), unsteady.get(("", ""), 0.0))
+    if not spread:
+        return False
+    relative = p.measured.sizes.get((cell.term, cell.quantity), ("", None))[1]
+    return relative is None or math.isinf(spread) or relative <= SAME_SEEDS * spread
+
+
+def _moved(raw: Cell, c: Cell, p: Pair, said: Sequence[Witness]) -> Moved:
+    """Return a number that differs; ``raw`` is its cell before causes were named."""
+    size, relative = p.measured.sizes.get((c.term, c.quantity), ("", None))
+    kind = _kind(raw)
+    cause: Cause = "unexplained" if kind == "number" else ""
+    if c.explanations:
+        cause = c.verdict if c.verdict in ("sample", "convergence", "stochastic", "known") else "convention"
+    return Moved(
+        kind=kind,
+        question=p.question.id,
+        table=p.question.table,
+        column=p.question.column,
+        term=c.term,
+        quantity=c.quantity,
+        old=c.reference_value,
+        new=c.candidate_value,
+        digits=c.digits,
+        diff_in_se=c.diff_in_se,
+        relative=relative,
+        size=size,
+        severity="cosmetic" if raw.severity == "none" else raw.severity,
+        cause=cause,
+        explanations=tuple(_shown(e) for e in c.explanations),
+        witnesses=tuple(said),
+        reason=raw.reason,
+    )
+
+
+def _shown(e: Explanation) -> Shown:
+    return Shown(
+        rule=e.rule,
+        title=e.title,
+        formula=e.formula,
+        replay=e.replay,
+        digits_after=e.digits_after,
+        remedy=tuple(dict(e.remedy).items()),
+        references=tuple(e.references),
+        dropped=tuple(DroppedRow(row=d.row, side=d.side, reason=d.reason, what=d.what) for d in e.dropped),
+    )
+
+
+def _kind(c: Cell) -> Kind:
     if c.verdict in ("missing_candidate", "missing_reference"):
         return "term gone" if c.verdict == "missing_candidate" else "term new"
     if c.verdict == "unsupported":
@@ -130,137 +269,295 @@ def _kind(c: CellRow) -> Kind:
     return "number"
 
 
-def _by_kind(cells: Iterable[CellRow]) -> dict[Kind, list[CellRow]]:
-    out: dict[Kind, list[CellRow]] = {}
-    for c in cells:
-        out.setdefault(_kind(c), []).append(c)
-    return out
+CLASSES = {
+    "estimate": "coefficients",
+    "std_error": "standard errors",
+    "statistic": "test statistics",
+    "p_value": "p-values",
+    "conf_low": "confidence bounds",
+    "conf_high": "confidence bounds",
+    "df": "degrees of freedom",
+    "df_resid": "degrees of freedom",
+    "nobs": "numbers of observations",
+    "r2": "R2",
+    "adj_r2": "R2",
+    "r2_within": "R2",
+    "fitted": "fitted values",
+    "residuals": "residuals",
+    "prediction": "predictions",
+    "covariance": "covariances",
+}
+FOLLOW = ("test statistics", "p-values", "confidence bounds", "covariances")
 
 
-def _causes(finding: Finding) -> tuple[Explanation, ...]:
-    return finding.example.explanations[:1] or finding.explanations[:1]
+def quantity_class(quantity: str) -> str:
+    """Return the class of a quantity, in which a matrix has one row: ``standard errors``, ``fitted values``, ..."""
+    return CLASSES.get(quantity, quantity.replace("_", " "))
 
 
-def _key(c: CellRow) -> Key:
-    return (c.table, c.column, c.term, c.quantity)
-
-
-def _judge(by_source: Mapping[str, Mapping[str, CellRow]], old: str, new: str) -> Iterable[Witness]:
-    """Say which side each other source agrees with; one that does not give the number says nothing."""
-    for source, pair in by_source.items():
-        a, b = pair.get(old), pair.get(new)
-        heard = [c for c in (a, b) if c is not None and c.reference_value is not None]
-        side = _side(a, b) if heard else _side_of_silence(a, b)
-        if side is None:
-            continue
-        yield Witness(
-            source=source,
-            value=next((c.printed if c.printed is not None else c.reference_value for c in heard), None),
-            side=side,
-            old_digits=None if a is None else a.digits,
-            new_digits=None if b is None else b.digits,
-        )
-
-
-def _side(a: CellRow | None, b: CellRow | None) -> Side:
-    """Say with which of its comparisons, old and new, a witness agrees."""
-    old, new = (c is not None and c.verdict in AGREE for c in (a, b))
-    if old and new:
-        return "both"
-    return "old" if old else "new" if new else "neither"
-
-
-def _side_of_silence(a: CellRow | None, b: CellRow | None) -> Side | None:
-    """Say which side a witness supports that has no such term: the one that has none either."""
-    lacks = [c is not None and c.verdict == "missing_reference" and c.quantity == "estimate" for c in (a, b)]
-    return {(True, False): "new", (False, True): "old"}.get((lacks[0], lacks[1]))  # type: ignore[return-value]
-
-
-def _count(pairs: Iterable[tuple[str, Side]]) -> tuple[tuple[str, Side, int], ...]:
-    counted = Counter(pairs)
-    sources = dict.fromkeys(source for source, _ in counted)
-    return tuple((s, side, counted[s, side]) for s in sources for side in SIDES if counted[s, side])
-
-
-def _fit_changes(
-    report: RunReport,
-    results: Mapping[tuple[str, str, str], EstimationResult],
-    places: Sequence[Place],
-    old: str,
-    new: str,
-) -> list[Change]:
-    """Find fits that happen in one version only, and errors that read otherwise."""
-    groups: dict[tuple[Kind, Severity, str], list[Place]] = {}
-    for place in places:
-        a, b = results.get((*place, old)), results.get((*place, new))
-        if a is None or b is None or (a.status == b.status and a.status != "error"):
-            continue
-        if a.status == "error" and b.status == "error":
-            if _NUMBERS.sub("#", a.reason) != _NUMBERS.sub("#", b.reason):
-                text = f"fails with another message ({a.reason!r} before): {b.reason}"
-                groups.setdefault(("error changed", "cosmetic", text), []).append(place)
-        elif "error" in (a.status, b.status):
-            kind: Kind = "error new" if b.status == "error" else "error gone"
-            text = f"fails: {b.reason}" if b.status == "error" else f"fits what failed before: {a.reason}"
-            groups.setdefault((kind, "structural", text), []).append(place)
+def _grouped(study: str, numbers: Sequence[tuple[Pair, Moved]]) -> Iterator[Change]:
+    """Group numbers that moved, appeared or vanished by their cause."""
+    classes: dict[str, set[str]] = {}
+    for _, m in numbers:
+        if m.kind == "number" and m.size == "break":
+            classes.setdefault(m.question, set()).add(quantity_class(m.quantity))
+    groups: dict[Hashable, list[tuple[Pair, Moved]]] = {}
+    renamed = _renamed(numbers)
+    for p, m in numbers:
+        kind: Kind = "renamed" if (m.question, m.term) in renamed else m.kind
+        key: Hashable
+        if kind == "number":
+            breaking = frozenset(classes.get(m.question, ())) - frozenset(FOLLOW) or frozenset(
+                classes.get(m.question, ())
+            )
+            why = m.explanations[0].rule + _plain(m.explanations[0].title) if m.explanations else ""
+            key = (kind, m.size, m.cause, why, () if why or m.size == "drift" else (p.question.function, breaking))
+        elif kind in ("report gone", "report new"):
+            key = (kind, m.quantity)
         else:
-            gone = b.status == "unsupported"
-            text = f"no longer does this: {b.reason}" if gone else f"does this now; before: {a.reason}"
-            groups.setdefault(("unsupported new" if gone else "unsupported gone", "structural", text), []).append(place)
-    return [
-        Change(
-            kind=kind,
-            severity=severity,
-            title=f"{new} {text} ({places_name(where, report.tables)})",
-            study=report.study,
-            places=tuple(where),
-            supports=_count(_who_fits(results, where, old, new, kind)),
-        )
-        for (kind, severity, text), where in groups.items()
-    ]
+            key = (kind, m.explanations[0].rule if m.explanations else (p.question.function, _lack(m)))
+        groups.setdefault(key, []).append((p, m))
+    for key, group in groups.items():
+        kind = key[0]  # type: ignore[index]
+        yield _number_change(study, kind, group)
 
 
-def _who_fits(
-    results: Mapping[tuple[str, str, str], EstimationResult], places: Sequence[Place], old: str, new: str, kind: Kind
-) -> Iterable[tuple[str, Side]]:
-    """Say which witnesses fit the columns that one version does not."""
-    side: Side = "old" if kind.endswith("new") else "new"
-    for (table, column, source), result in results.items():
-        if (table, column) in places and source not in (old, new) and result.status == "ok":
-            yield source, side
+def _plain(title: str) -> str:
+    return _NUMBERS.sub("#", title)
 
 
-def _warning_changes(
-    report: RunReport,
-    results: Mapping[tuple[str, str, str], EstimationResult],
-    places: Sequence[Place],
-    old: str,
-    new: str,
-) -> list[Change]:
-    """Find warnings that one version gives and the other does not; numbers within a warning do not count."""
-    groups: dict[tuple[Kind, str], tuple[str, list[Place]]] = {}
-    for place in places:
-        a, b = results.get((*place, old)), results.get((*place, new))
-        if a is None or b is None:
+def _lack(m: Moved) -> str:
+    return _NUMBERS.sub("#", m.reason) if " has no " in m.reason and m.old is None and m.new is None else ""
+
+
+def _renamed(numbers: Sequence[tuple[Pair, Moved]]) -> set[tuple[str, str]]:
+    """Find terms that are gone under one name and there under another, with the same estimate."""
+    found: set[tuple[str, str]] = set()
+    gone: dict[str, list[Moved]] = {}
+    new: dict[str, list[Moved]] = {}
+    for _, m in numbers:
+        if m.quantity == "estimate" and m.kind in ("term gone", "term new"):
+            (gone if m.kind == "term gone" else new).setdefault(m.question, []).append(m)
+    for question, lost in gone.items():
+        for m in lost:
+            for n in new.get(question, ()):
+                if _close(m.old, n.new) and (question, n.term) not in found:
+                    found |= {(question, m.term), (question, n.term)}
+                    break
+    return found
+
+
+def _close(a: object, b: object) -> bool:
+    return isinstance(a, float | int) and isinstance(b, float | int) and abs(a - b) <= 1e-8 * max(abs(a), abs(b))
+
+
+def _number_change(study: str, kind: Kind, group: Sequence[tuple[Pair, Moved]]) -> Change:
+    moved = [m for _, m in group]
+    moved.sort(key=lambda m: (-SEVERITIES.index(m.severity), m.quantity not in PRIMARY, -(m.relative or 0.0)))
+    severity: Severity = max((m.severity for m in moved), key=SEVERITIES.index)
+    if kind in ("renamed", "report gone", "report new"):
+        severity = "cosmetic"
+    lead = next((m for m in moved if m.explanations), None)
+    counted = [m for m in moved if m.quantity in PRIMARY] or moved
+    supports = count((w.name, w.side) for m in counted for w in m.witnesses)
+    change = Change(
+        kind=kind,
+        size=max((m.size for m in moved), key=("", "drift", "break").index),
+        cause=moved[0].cause if kind == "number" else (lead.cause if lead is not None else ""),
+        severity=severity,
+        standing="moved",
+        title="",
+        study=study,
+        places=tuple(dict.fromkeys((m.table, m.column) for m in moved)),
+        questions=tuple(dict.fromkeys(m.question for m in moved)),
+        functions=tuple(dict.fromkeys(p.question.function for p, _ in group)),
+        moved=tuple(moved),
+        explanations=lead.explanations[:1] if lead is not None else (),
+        supports=supports,
+    )
+    return _finished(change, group[0][0])
+
+
+def _finished(change: Change, p: Pair) -> Change:
+    return replace(change, title=titled(change, p.old.engine, p.new.engine), standing=standing(change))
+
+
+def standing(change: Change) -> Standing:
+    """Say what a change does to the exit code: what is gained does not count against a version, unless it is refuted.
+
+    A number that both versions give and that moved counts for better or worse: the paper's number is another one.
+    """
+    sides = {side for _, side, _ in change.supports}
+    if change.kind in NOTES:
+        return "note"
+    if change.kind in BETTER:
+        return "moved" if sides & {"old", "neither"} and "new" not in sides else "better"
+    if change.kind == "number":
+        return "moved"
+    return change.standing if change.kind == "not repeatable" else "worse"
+
+
+def _fit_changes(p: Pair, said: Mapping[str, tuple[str, EstimationResult]]) -> Iterator[Change]:
+    """Find fits that happen in one version only, errors that read otherwise, and other names of dropped terms."""
+    a, b = p.old, p.new
+    kind: Kind
+    severity: Severity = "structural"
+    if a.status == "ok" and b.status == "ok":
+        if set(a.dropped) != set(b.dropped) and not any(_one_sided(c) for c in p.measured.cells):
+            yield _whole(p, "dropped", "cosmetic", f"{list(a.dropped)} -> {list(b.dropped)}", ())
+        return
+    if a.status == b.status:
+        if a.status == "error" and _NUMBERS.sub("#", a.reason) != _NUMBERS.sub("#", b.reason):
+            yield _whole(p, "error changed", "cosmetic", f"{b.reason} (before: {a.reason})", ())
+        return
+    if "error" in (a.status, b.status):
+        kind = "error new" if b.status == "error" else "error gone"
+        if a.status == "unsupported":
+            kind, severity = "unsupported gone", "cosmetic"
+        elif b.status == "unsupported":
+            kind, severity = "unsupported new", "cosmetic"
+    else:
+        kind = "unsupported new" if b.status == "unsupported" else "unsupported gone"
+    reason = b.reason if kind.endswith("new") else a.reason
+    fitted = b if b.status == "ok" else a
+    side: Side = "new" if b.status == "ok" else "old"
+    pairs: list[tuple[str, Side]] = []
+    for name, result in said.values():
+        if result.status == "error":
+            pairs.append((name, "old" if side == "new" else "new"))
             continue
-        before, after = _warnings(a), _warnings(b)
-        for kind, mine, other in (("warning new", after, before), ("warning gone", before, after)):
-            for shape, text in mine.items():
-                if shape not in other:
-                    groups.setdefault((kind, shape), (text, []))[1].append(place)  # type: ignore[arg-type]
-    return [
-        Change(
-            kind=kind,
-            severity="cosmetic",
-            title=f"{new} {'warns' if kind == 'warning new' else 'no longer warns'}: {text} "
-            f"({places_name(where, report.tables)})",
-            study=report.study,
-            places=tuple(where),
-        )
-        for (kind, _), (text, where) in groups.items()
-    ]
+        has = supports_fit(result, fitted, p.question.context)
+        if has is not None:
+            pairs.append((name, side if has else "neither"))
+    yield _whole(p, kind, severity, reason, count(pairs))
+
+
+def _whole(p: Pair, kind: Kind, severity: Severity, text: str, supports: tuple[tuple[str, Side, int], ...]) -> Change:
+    return Change(
+        kind=kind,
+        size="",
+        cause="",
+        severity=severity,
+        standing="worse",
+        title=text,
+        study=p.question.study,
+        places=((p.question.table, p.question.column),),
+        questions=(p.question.id,),
+        functions=(p.question.function,),
+        supports=supports,
+    )
+
+
+def _warning_changes(p: Pair) -> Iterator[Change]:
+    """Find warnings that one version gives and the other does not; numbers within a warning do not count."""
+    if p.old.status != "ok" or p.new.status != "ok":
+        return
+    before, after = _warnings(p.old), _warnings(p.new)
+    sides: tuple[tuple[Kind, dict[str, str], dict[str, str]], ...] = (
+        ("warning new", after, before),
+        ("warning gone", before, after),
+    )
+    for kind, mine, other in sides:
+        for shape, text in mine.items():
+            if shape not in other:
+                yield _whole(p, kind, "cosmetic", text, ())
 
 
 def _warnings(result: EstimationResult) -> dict[str, str]:
     texts = (" ".join(c.text.split()) for c in result.conditions if c.kind == "warning")
     return {_NUMBERS.sub("#", text): text[:300] for text in texts}
+
+
+def _merged(study: str, changes: Iterable[Change]) -> Iterator[Change]:
+    """Put what was said of several columns alike together, by its words."""
+    groups: dict[Hashable, list[Change]] = {}
+    for c in changes:
+        groups.setdefault((c.kind, c.severity, _NUMBERS.sub("#", c.title)), []).append(c)
+    for group in groups.values():
+        first = group[0]
+        pairs = [(name, side) for c in group for name, side, n in c.supports for _ in range(n)]
+        change = replace(
+            first,
+            study=study,
+            places=tuple(dict.fromkeys(p for c in group for p in c.places)),
+            questions=tuple(dict.fromkeys(q for c in group for q in c.questions)),
+            functions=tuple(dict.fromkeys(f for c in group for f in c.functions)),
+            supports=count(pairs),
+        )
+        yield replace(change, title=titled(change, "", ""), standing=standing(change))
+
+
+def _repeat_changes(
+    study: str,
+    pairs: Sequence[Pair],
+    unrepeatable: Mapping[str, tuple[Sequence[NotRepeatable], Sequence[NotRepeatable]]],
+) -> Iterator[Change]:
+    """Find numbers that a version does not repeat under another hash seed."""
+    groups: dict[str, list[tuple[Pair, Moved]]] = {}
+    for p in pairs:
+        before, after = unrepeatable.get(p.question.id, ((), ()))
+        sides = [{(n.term, n.quantity): n for n in found if n.spread > DRIFT / 100} for found in (before, after)]
+        for key in dict.fromkeys((*sides[0], *sides[1])):
+            which = "both" if key in sides[0] and key in sides[1] else "old" if key in sides[0] else "new"
+            n = sides[1].get(key) or sides[0][key]
+            shown = " or ".join(dict.fromkeys(str(v)[:60] for v in n.values))
+            grave = n.spread > DRIFT
+            groups.setdefault(f"{which}/{'grave' if grave else 'slight'}/{p.question.function}", []).append(
+                (
+                    p,
+                    Moved(
+                        kind="not repeatable",
+                        question=p.question.id,
+                        table=p.question.table,
+                        column=p.question.column,
+                        term=n.term,
+                        quantity=n.quantity,
+                        old=_single(n.values[0]),
+                        new=_single(n.values[-1]),
+                        digits=None,
+                        diff_in_se=None,
+                        relative=None if math.isinf(n.spread) else n.spread,
+                        size="break" if grave else "drift",
+                        severity="structural" if grave else "cosmetic",
+                        cause="",
+                        reason=f"{shown}, by PYTHONHASHSEED"
+                        if not isinstance(n.values[0], tuple)
+                        else "by PYTHONHASHSEED",
+                    ),
+                )
+            )
+    for name, group in groups.items():
+        which = name.partition("/")[0]
+        severity: Severity = group[0][1].severity
+        change = Change(
+            kind="not repeatable",
+            size=group[0][1].size,
+            cause="",
+            severity=severity,
+            standing={"both": "note", "old": "better", "new": "worse"}[which],  # type: ignore[arg-type]
+            title="",
+            study=study,
+            places=tuple(dict.fromkeys((m.table, m.column) for _, m in group)),
+            questions=tuple(dict.fromkeys(m.question for _, m in group)),
+            functions=tuple(dict.fromkeys(p.question.function for p, _ in group)),
+            moved=tuple(m for _, m in group),
+        )
+        old, new = group[0][0].old.engine, group[0][0].new.engine
+        yield replace(change, title=titled(change, old, new))
+
+
+def _single(value: object) -> float | str | None:
+    return value if isinstance(value, float | str) or value is None else None
+
+
+def _note_precision(
+    near: dict[str, list[tuple[Cell, Cell]]], p: Pair, said: Mapping[str, tuple[str, EstimationResult]]
+) -> None:
+    for name, result in said.values():
+        if result.status != "ok":
+            continue
+        a, b = (
+            {(c.term, c.quantity): c for c in compare(result, side.with_(blocks=()), p.question.context)}
+            for side in (p.old, p.new)
+        )
+        near.setdefault(name, []).extend((a[k], b[k]) for k in a if k in b and k[1] in ("estimate", "std_error"))

@@ -1,43 +1,58 @@
-"""How are two versions of an engine run side by side, and where do the reports go?"""
+"""What does ``crosscheck upgrade`` do with what the user typed, and where do the reports go?"""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import crosscheck
-from crosscheck import engines
 from crosscheck.canon import dumps, write_atomic
-from crosscheck.engines.pinned import VERSION, pin_wheel
-from crosscheck.errors import EngineMissing, StudyError, UsageError, nearest
-from crosscheck.plan import EngineInfo, Reachability, Transport, make_plan
-from crosscheck.report import fold, write_all
-from crosscheck.report.model import EngineRow, RunReport
-from crosscheck.runner import RunOptions, Workers, run_study, stamp, utc_now
-from crosscheck.session import few_collections, load_all, progress_bar
+from crosscheck.errors import StudyError, UsageError
+from crosscheck.plan import Transport
+from crosscheck.runner import Workers
+from crosscheck.session import few_collections, load_all
 from crosscheck.store import Cache, cache_dir, references_root, require_writable
-from crosscheck.study import ColumnSpec, Study
+from crosscheck.study import Study
 from crosscheck.study_file import STUDY_FILE
-from crosscheck.upgrade.changes import study_changes
-from crosscheck.upgrade.model import StudyChanges, Upgrade, to_json
-from crosscheck.upgrade.render import html, markdown, print_upgrade, summarize
-from crosscheck.verdict import EXIT_AGREES, EXIT_DISCREPANCY, EXIT_NOTHING, Severity, at_least
+from crosscheck.upgrade.check import Check, has_sentinel, upgrade_of
+from crosscheck.upgrade.freeze import against_frozen, freeze
+from crosscheck.upgrade.history import run_history
+from crosscheck.upgrade.make import Wanted, check_versions, engine_of, make_sources
+from crosscheck.upgrade.model import Upgrade
+from crosscheck.upgrade.render import changelog, html, markdown, print_upgrade, referee
+from crosscheck.upgrade.serial import to_json
+from crosscheck.upgrade.sources import Source
+from crosscheck.upgrade.witnesses import check_names
+from crosscheck.verdict import Severity
 
-INSTALLED = "installed"
-ARBITER = "oracle"
 DEFAULT_STUDIES = Path("fixtures") / "studies"
+EXAMPLE = "crosscheck upgrade STUDY --package pyfixest --from 0.50.1 --to 0.60.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpgradeRequest:
-    """The arguments of ``crosscheck upgrade``."""
+    """The arguments of ``crosscheck upgrade``.
 
-    engine: str
-    old: str
-    new: str
-    studies: tuple[Path, ...]
+    ``words`` are studies, or a package, two versions and studies where no ``package`` is named.
+    """
+
+    words: tuple[str, ...] = ()
+    package: str | None = None
+    old: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+    requirements: tuple[Path, ...] = ()
+    pins: tuple[str, ...] = ()
+    old_pins: tuple[str, ...] = ()
+    new_pins: tuple[str, ...] = ()
+    libraries: tuple[Path, ...] = ()
+    recorded: Path | None = None
+    sentinel: bool | None = None
+    all_between: bool = False
+    bisect: bool = False
+    freeze: Path | None = None
+    against: Path | None = None
     witnesses: tuple[str, ...] = ()
     out: Path | None = None
     tables: tuple[str, ...] = ()
@@ -51,83 +66,124 @@ class UpgradeRequest:
 
 @few_collections()
 def run_upgrade(request: UpgradeRequest) -> int:
-    """Run studies at two versions of an engine, beside witnesses, and report what changed.
+    """Compare versions of a package on studies and on the sentinel set, and report what changed.
 
     Returns
     -------
     int
-        0 where nothing changed at or above ``fail_on``, 1 where something did, 3 where nothing was compared.
+        0 where no number moved and nothing was lost at or above ``fail_on``, 1 where one did, 3 where nothing was
+        compared.
 
     Raises
     ------
     UsageError
-        Where the engine cannot be pinned, a version is none, or both are the same.
+        Where the words do not make a comparison.
     EngineMissing
         Where one of the versions cannot be installed.
     """
-    old, new = (version_id(request.engine, version) for version in (request.old, request.new))
-    if old == new:
-        raise UsageError(
-            f"both versions are {old}", hint="name two versions, such as: crosscheck upgrade pyfixest 0.50.1 0.60.0"
-        )
-    for witness in request.witnesses:
-        _check_witness(witness, old, new)
-    studies = [between(s, old, new, request.witnesses) for s in load_all(request.studies or default_studies())]
-    out = request.out or Path("reports") / f"upgrade-{request.engine}-{_short(old)}-{_short(new)}"
-    cache = Cache(cache_dir(), enabled=request.use_cache)
-    cache.require_writable()
-    reach = Reachability(request.transport)
-    infos = [_reached(reach, engine_id) for engine_id in (old, new)]
-    if infos[0].version == infos[1].version and "+wheel." not in old + new:
-        raise UsageError(f"{old} and {new} are both version {infos[0].version}", hint="name two versions")
-    plans = [
-        make_plan(s, reach, cache, only=request.tables, references_root=references_root(s.folder, s.id))
-        for s in studies
-    ]
+    began = time.perf_counter()
+    modes = [n for n, on in (("--freeze", request.freeze), ("--against", request.against)) if on is not None]
+    modes += [n for n, on in (("--all-between", request.all_between), ("--bisect", request.bisect)) if on]
+    if len(modes) > 1:
+        raise UsageError(f"{modes[0]} and {modes[1]} are two questions", hint="ask one at a time")
+    if request.freeze is not None or request.against is not None:
+        studies = load_all([Path(w) for w in request.words])
+        wanted = wanted_of(request, needs_both=False)
+        if request.freeze is not None:
+            return freeze(request, wanted, studies, request.freeze)
+        assert request.against is not None
+        return against_frozen(request, wanted, studies, request.against, began)
+    wanted = wanted_of(request, needs_both=True)
+    check_versions(wanted)
+    check_names(request.witnesses, [f"{wanted.package}@{v}" for v in wanted.versions])
+    studies, sentinel = studies_of(request, wanted)
+    if request.all_between or request.bisect or len(wanted.versions) > 2:
+        return run_history(request, wanted, studies, sentinel, began)
+    old, new = make_sources(wanted)
+    _check_sides(old, new, request.witnesses)
+    out = request.out or Path("reports") / f"upgrade-{wanted.package}-{short(old)}-{short(new)}"
     require_writable(out, "the folder of the reports", hint="name another folder with --out")
-    options = RunOptions(
-        transport=request.transport, fail_on=request.fail_on, timeout=request.timeout, command=request.command
-    )
-    started = stamp(utc_now())
-    reports: list[RunReport] = []
     with Workers() as workers:
-        for plan in plans:
-            folder = out / plan.study.id
-            with progress_bar(len(plan.tasks), plan.study.id) as progress:
-                report = fold(run_study(plan, folder, workers, cache, options, progress=progress))
-            write_all(report, folder)
-            reports.append(report)
-    upgrade = gather(request, reports, infos, started)
-    _write(upgrade, out)
-    if request.format == "text":
-        print_upgrade(upgrade, out)
-    else:
-        sys.stdout.write(dumps(to_json(upgrade), indent=1) + "\n" if request.format == "json" else markdown(upgrade))
+        check = make_check(request, wanted, studies, sentinel, workers)
+        answers = [check.ask(source) for source in (old, new)]
+        upgrade = upgrade_of(
+            check, answers[0], answers[1], new, command=request.command, fail_on=request.fail_on, began=began
+        )
+    write_reports(upgrade, out)
+    say(upgrade, out, request.format)
     return upgrade.exit_code
 
 
-def version_id(engine: str, version: str) -> str:
-    """Return the id of an engine at what the command line calls a version: a number, ``installed``, or a wheel.
+def make_check(
+    request: UpgradeRequest, wanted: Wanted, studies: Sequence[Study], sentinel: bool, workers: Workers
+) -> Check:
+    """Gather the questions."""
+    cache = Cache(cache_dir(), enabled=request.use_cache)
+    cache.require_writable()
+    return Check(
+        package=wanted.package,
+        engine=engine_of(wanted.package),
+        studies=studies,
+        sentinel=sentinel,
+        cache=cache,
+        workers=workers,
+        transport=request.transport,
+        named=request.witnesses,
+        tables=request.tables,
+        timeout=request.timeout,
+    )
+
+
+def wanted_of(request: UpgradeRequest, *, needs_both: bool) -> Wanted:
+    """Read what is compared from options, or from the first three words.
 
     Raises
     ------
     UsageError
-        Where the engine is unknown or has no package, or the text is none of these.
+        Where it is said twice, or not at all.
     """
-    if "@" in engine:
-        raise UsageError(f"{engine!r} has a version already", allowed="an engine's name, then two versions")
-    base = engines.get(engine)
-    if version == INSTALLED:
-        engines.Pinned(base, engines.Pin(engine, "0"))  # refuses engines without a package
-        return engine
-    if version.endswith(".whl"):
-        return pin_wheel(base, Path(version)).id
-    if not VERSION.fullmatch(version):
-        raise UsageError(
-            f"{version!r} is no version",
-            allowed="a number such as 0.50.1, installed, or the path of a wheel (.whl)",
-        )
-    return engines.get(f"{engine}@{version}").id
+    return Wanted.read(
+        package=request.package,
+        words=request.words,
+        old=request.old,
+        new=request.new,
+        requirements=request.requirements,
+        pins=request.pins,
+        old_pins=request.old_pins,
+        new_pins=request.new_pins,
+        libraries=request.libraries,
+        recorded=request.recorded,
+        between=request.all_between or request.bisect,
+        needs_both=needs_both,
+    )
+
+
+def studies_of(request: UpgradeRequest, wanted: Wanted) -> tuple[list[Study], bool]:
+    """Return the studies, and whether the sentinel set runs: besides them, and alone where none is named.
+
+    Raises
+    ------
+    UsageError
+        Where there is nothing to ask.
+    """
+    able = has_sentinel(wanted.package)
+    if request.sentinel and not able:
+        raise UsageError(f"there is no sentinel set for {wanted.package}", hint="name a study")
+    sentinel = able if request.sentinel is None else request.sentinel
+    paths = [Path(w) for w in wanted.studies]
+    if not paths and not sentinel:
+        paths = list(default_studies())
+    studies = load_all(paths)
+    for study in studies:
+        if not any(c.estimated for c in study.columns):
+            raise StudyError("the study estimates nothing, so no version changes it", where=str(study.file))
+        tables = {t.id for t in study.tables}
+        for name in request.tables:
+            if len(studies) == 1 and name not in tables:
+                raise UsageError(
+                    f"study {study.id} has no table {name!r}", where=str(study.file), allowed=", ".join(sorted(tables))
+                )
+    return studies, sentinel
 
 
 def default_studies() -> tuple[Path, ...]:
@@ -148,98 +204,44 @@ def default_studies() -> tuple[Path, ...]:
     return found
 
 
-def between(study: Study, old: str, new: str, witnesses: Sequence[str]) -> Study:
-    """Return a study whose columns ask both versions, beside witnesses.
-
-    Without ``witnesses`` those are the references that a column names, but for the engine itself, and the closed forms.
-
-    Raises
-    ------
-    StudyError
-        Where no column is estimated.
-    """
-    base = old.partition("@")[0]
-
-    def asked(column: ColumnSpec) -> ColumnSpec:
-        if not column.estimated:
-            return column
-        named = witnesses or (*column.references, ARBITER)
-        kept = [w for w in dict.fromkeys(named) if w.partition("@")[0] != base]
-        return replace(column, candidates=(new, old), references=(old, *kept))
-
-    if not any(c.estimated for c in study.columns):
-        raise StudyError("the study estimates nothing, so no version changes it", where=str(study.file))
-    tables = tuple(replace(t, columns=tuple(asked(c) for c in t.columns)) for t in study.tables)
-    # Rows of [[known]] are about the study's own engines; here they would be stale.
-    return replace(study, tables=tables, known=())
+def _check_sides(old: Source, new: Source, witnesses: Sequence[str]) -> None:
+    a, b = old.row, new.row
+    if a.version == b.version and dict(a.state) == dict(b.state) and a.transport == b.transport and a.id == b.id:
+        raise UsageError(f"both sides are {b.id} beside the same packages", hint=f"name two versions: {EXAMPLE}")
+    for name in witnesses:
+        if name in (a.id, b.id):
+            raise UsageError(f"{name} is one of the versions and no witness")
 
 
-def _check_witness(witness: str, old: str, new: str) -> None:
-    if witness in (old, new):
-        raise UsageError(f"{witness} is one of the versions and no witness")
-    if "@" in witness:
-        engines.get(witness)
-    elif witness not in engines.known_ids():
-        known = engines.known_ids()
-        raise UsageError(f"there is no engine {witness!r}", allowed=", ".join(known), hint=nearest(witness, known))
+def short(source: Source) -> str:
+    """Return a word for a side that fits into the name of a folder."""
+    row = source.row
+    plain = row.id.partition("@")[2] or row.version or row.transport
+    return "".join(c if c.isalnum() or c in ".+" else "-" for c in plain).strip("-")
 
 
-def _reached(reach: Reachability, engine_id: str) -> EngineInfo:
-    info = reach.info(engine_id)
-    if info.transport == "missing":
-        reason, _, remedy = info.reason.partition("; do: ")
-        raise EngineMissing(f"{engine_id} cannot be run: {reason}", hint=remedy)
-    return info
-
-
-def _short(engine_id: str) -> str:
-    return engine_id.partition("@")[2] or INSTALLED
-
-
-def gather(request: UpgradeRequest, reports: Sequence[RunReport], infos: Sequence[EngineInfo], started: str) -> Upgrade:
-    """Fold the runs of all studies into one comparison."""
-    old, new = (_row(info) for info in infos)
-    studies = tuple(study_changes(r, old.id, new.id) for r in reports)
-    return Upgrade(
-        crosscheck=crosscheck.__version__,
-        command=request.command,
-        started=started,
-        engine=request.engine,
-        package=infos[0].package,
-        old=old,
-        new=new,
-        fail_on=request.fail_on,
-        studies=studies,
-        summary=summarize(request.engine, old.version, new.version, studies),
-        exit_code=exit_code(studies, request.fail_on),
-    )
-
-
-def _row(info: EngineInfo) -> EngineRow:
-    return EngineRow(
-        id=info.id,
-        package=info.package,
-        version=info.version,
-        language=info.language,
-        transport=info.transport,
-        reason=info.reason,
-        environment=info.environment,
-        recorded_on=info.recorded_on,
-    )
-
-
-def exit_code(studies: Sequence[StudyChanges], fail_on: Severity) -> int:
-    """Return 1 where a change reaches ``fail_on``, 3 where no number was compared, else 0."""
-    if fail_on != "none" and any(at_least(c.severity, fail_on) for s in studies for c in s.changes):
-        return EXIT_DISCREPANCY
-    return EXIT_AGREES if any(s.compared for s in studies) else EXIT_NOTHING
-
-
-def _write(upgrade: Upgrade, out: Path) -> None:
+def write_reports(upgrade: Upgrade, out: Path) -> None:
+    """Write all files of a comparison."""
     rendered = {
         "upgrade.json": dumps(to_json(upgrade), indent=1) + "\n",
         "upgrade.md": markdown(upgrade),
         "upgrade.html": html(upgrade),
+        "changelog.md": changelog(upgrade),
+        "referee.md": referee(upgrade),
     }
     for name, text in rendered.items():
         write_atomic(out / name, text)
+
+
+def say(upgrade: Upgrade, out: Path, format_: str) -> None:
+    """Write to stdout what was asked for."""
+    if format_ == "text":
+        print_upgrade(upgrade, out)
+        return
+    made = {
+        "json": lambda: dumps(to_json(upgrade), indent=1) + "\n",
+        "markdown": lambda: markdown(upgrade),
+        "changelog": lambda: changelog(upgrade),
+        "referee": lambda: referee(upgrade),
+    }
+    sys.stdout.write(made[format_]())

@@ -1,0 +1,134 @@
+"""Why did a number move? A changed default is asked for and must give the old number; so must a convention.
+
+First the newer version is asked with the older one's defaults written out (those that the eras declare). What that does
+not bring back goes to :mod:`crosscheck.explain`, which replays conventions, samples and bugs on record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from crosscheck.canon import dumps
+from crosscheck.conventions import lre
+from crosscheck.explain import Explanation, explain_column
+from crosscheck.explain.model import meeting
+from crosscheck.results import EstimationResult
+from crosscheck.upgrade.calls import Call
+from crosscheck.upgrade.cases import Case
+from crosscheck.upgrade.defaults import Replay
+from crosscheck.upgrade.measure import Measured, measure
+from crosscheck.upgrade.questions import Question
+from crosscheck.verdict import AGREE
+
+Key = tuple[str, str]
+Ask = Callable[[Sequence[Case]], Mapping[str, EstimationResult]]
+Replays = Callable[[Call], Sequence[Replay]]
+Moving = tuple[Question, EstimationResult, EstimationResult, Measured]
+DEFAULT_RULE = "default"
+DIGITS = 7.0
+"""Packages at their default tolerances hold seven digits, and a replay cannot meet to more."""
+MOST_EXPLAINED = 60
+"""Questions of one check that are searched for a convention; those alike come one of a kind first."""
+
+
+def replay_defaults(
+    moved: Sequence[Moving], replays: Replays, ask: Ask, versions: tuple[str, str]
+) -> dict[str, dict[Key, tuple[Explanation, ...]]]:
+    """Ask the new side for the old side's defaults, and return what that brings back, by question.
+
+    Parameters
+    ----------
+    moved : sequence of (question, old answer, new answer, what moved)
+    replays : callable
+        Call to the calls that write out one changed default each, and all of them.
+    ask : callable
+        Asks the new side.
+    versions : (old, new)
+    """
+    todo: list[tuple[Moving, list[tuple[Replay, Case]]]] = []
+    for item in moved:
+        case = item[0].case
+        if case is not None:
+            found = replays(case.call)
+            todo.append((item, [(r, _variant(case, number, r)) for number, r in enumerate(found)]))
+    variants = [case for _, made in todo for _, case in made]
+    if not variants:
+        return {}
+    answers = ask(variants)
+    out: dict[str, dict[Key, tuple[Explanation, ...]]] = {}
+    for (question, old, _, measured), made in todo:
+        mine: dict[Key, tuple[Explanation, ...]] = {}
+        for replay, case in made:
+            answer = answers.get(case.id)
+            if answer is None or answer.status != "ok":
+                continue
+            again = measure(old, answer.with_(engine=f"{answer.engine} again"), question.context)
+            met = {(c.term, c.quantity): c for c in again.cells if c.verdict in AGREE}
+            for cell in measured.cells:
+                key = (cell.term, cell.quantity)
+                if cell.verdict not in AGREE and key not in mine and key in met:
+                    why = _explanation(replay, cell.reference_value, met[key].candidate_value, versions)
+                    mine[key] = (why,)
+        if mine:
+            out[question.id] = mine
+    return out
+
+
+def _variant(case: Case, number: int, replay: Replay) -> Case:
+    """Return a case with old defaults written out."""
+    return Case(
+        id=f"{case.id} | {number}", frame=case.frame, call=replay.call, new_rows=case.new_rows, names=case.names
+    )
+
+
+def _explanation(replay: Replay, old: Any, back: Any, versions: tuple[str, str]) -> Explanation:
+    call = replay.call
+    said = " and ".join(f"{n} from {dumps(a)} to {dumps(b)}" for n, (a, b) in replay.arguments.items())
+    written = ", ".join(f"{n} = {dumps(a)}" for n, (a, _) in replay.arguments.items())
+    numbers = isinstance(old, float | int) and isinstance(back, float | int)
+    return Explanation(
+        rule=DEFAULT_RULE,
+        title=f"{call.package} {versions[1]} has another default of {call.function}() than {versions[0]}: {said}",
+        formula=f"{call.function}(..., {written}) under {versions[1]} gives the number of {versions[0]}",
+        replay=float(back) if numbers else None,
+        digits_after=lre(float(old), float(back)) if numbers else None,
+        remedy={f"{call.package}@{versions[1]}": f"{call.function}(..., {written})"},
+        verdict="convention",
+        references=(f"crosscheck/upgrade/eras/{call.package}.toml",),
+    )
+
+
+def explain_rest(
+    moved: Sequence[Moving],
+) -> dict[str, dict[Key, tuple[Explanation, ...]]]:
+    """Search the conventions, samples and known bugs that separate the two sides, by question.
+
+    Of many questions that moved alike one of each kind is searched first; there is a bound on how many are, so that
+    the same check always gets the same answer.
+    """
+    found: dict[str, dict[Key, tuple[Explanation, ...]]] = {}
+    for question, old, new, _ in _spread(moved)[:MOST_EXPLAINED]:
+        if question.request is None:
+            continue
+        with meeting(DIGITS):
+            reasons = explain_column(old, new, question.frame, question.request)
+        if reasons:
+            found[question.id] = dict(reasons)
+    return found
+
+
+def _spread(
+    moved: Sequence[Moving],
+) -> list[Moving]:
+    """Order questions so that one of each kind comes first; those of studies before those of the sentinel set."""
+    rank: dict[tuple[Any, ...], int] = {}
+    order = []
+    for index, item in enumerate(moved):
+        question, _, _, measured = item
+        kinds = tuple(sorted({q for _, q in measured.sizes}))
+        vcov = question.request.vcov.canonical if question.request is not None else ""
+        key = (question.study, question.function, str(vcov), kinds)
+        rank[key] = rank.get(key, -1) + 1
+        order.append((question.sentinel, rank[key], index, item))
+    return [item for _, _, _, item in sorted(order, key=lambda o: o[:3])]

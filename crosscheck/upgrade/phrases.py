@@ -1,0 +1,145 @@
+"""How is a change said in one plain sentence?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from crosscheck.report.digits import full
+from crosscheck.report.words import column_label, listing, plural
+from crosscheck.upgrade.model import PRIMARY, SENTINEL, TOWARD, Change, Moved, Side, Witness
+
+NAMES: Mapping[str, tuple[str, str]] = {
+    "estimate": ("coefficient", "coefficients"),
+    "std_error": ("standard error", "standard errors"),
+    "statistic": ("test statistic", "test statistics"),
+    "p_value": ("p-value", "p-values"),
+    "conf_low": ("confidence bound", "confidence bounds"),
+    "conf_high": ("confidence bound", "confidence bounds"),
+    "df": ("degrees of freedom of a test", "degrees of freedom of tests"),
+    "df_resid": ("residual degrees of freedom", "residual degrees of freedom"),
+    "nobs": ("number of observations", "numbers of observations"),
+    "r2": ("R²", "R²"),
+    "adj_r2": ("adjusted R²", "adjusted R²"),
+    "r2_within": ("within R²", "within R²"),
+    "fitted": ("set of fitted values", "sets of fitted values"),
+    "residuals": ("set of residuals", "sets of residuals"),
+    "prediction": ("set of predictions", "sets of predictions"),
+    "covariance": ("covariance", "covariances"),
+}
+FOLLOWS = ("statistic", "p_value", "conf_low", "conf_high", "covariance")
+
+
+def called(quantity: str, count: int = 2) -> str:
+    """Return the name of a quantity."""
+    plain = quantity.replace("_", " ")
+    one, many = NAMES.get(quantity, (plain, plain))
+    return one if count == 1 else many
+
+
+def titled(change: Change, old: str, new: str) -> str:
+    """Write the sentence of a change; ``change.title`` holds a package's own words where there are any."""
+    where = _where(change)
+    words = change.title
+    if change.kind == "number":
+        return f"{_numbers(change)}{where}"
+    if change.kind == "not repeatable":
+        who = {"note": f"{old} and {new} do", "better": f"{old} does", "worse": f"{new} does"}[change.standing]
+        far = change.moved[0].relative
+        by = f" (by up to {percent(max(m.relative or 0.0 for m in change.moved))})" if far is not None else ""
+        return f"{who} not repeat {_counted(change.moved)} under another PYTHONHASHSEED{by}{where}"
+    if change.kind in ("term gone", "term new"):
+        terms = list(dict.fromkeys(m.term for m in change.moved if m.term))
+        verb = "gives no number any more for" if change.kind == "term gone" else "gives a number now for"
+        reason = f": {change.moved[0].reason}" if change.moved and change.moved[0].reason else ""
+        return f"{new} {verb} {listing(terms, 4) or 'the fit'}{where}{reason}"
+    if change.kind == "renamed":
+        terms = list(dict.fromkeys(m.term for m in change.moved))
+        return f"coefficients have other names ({listing(terms, 4)}), the same numbers{where}"
+    if change.kind in ("report gone", "report new"):
+        q = change.moved[0].quantity
+        return f"{called(q)} {'is no longer' if change.kind == 'report gone' else 'is now'} reported{where}"
+    heads = {
+        "error new": "fails now",
+        "error gone": "no longer fails",
+        "error changed": "fails with another message",
+        "unsupported new": "is no longer offered",
+        "unsupported gone": "is offered now",
+        "warning new": "warns now",
+        "warning gone": "no longer warns",
+        "dropped": "drops other terms as collinear",
+    }
+    was = "before: " if change.kind.endswith("gone") else ""
+    who = listing([f"{f}()" for f in change.functions], 3)
+    return f"{who} {heads[change.kind]}{_where(change, named=False)}: {was}{words}"
+
+
+def _where(change: Change, *, named: bool = True) -> str:
+    what = " of " + listing([f"{f}()" for f in change.functions], 3) if change.functions and named else ""
+    if change.study == SENTINEL:
+        return f"{what} in {plural(len(change.places), 'case')}"
+    shown = [f"{t} {column_label(c)}" for t, c in change.places[:3]]
+    more = f" and {len(change.places) - 3} more" if len(change.places) > 3 else ""
+    return f" in {', '.join(shown)}{more}" if shown else ""
+
+
+def _counted(moved: Sequence[Moved]) -> str:
+    counts: dict[str, int] = {}
+    for m in moved:
+        counts[m.quantity] = counts.get(m.quantity, 0) + 1
+    lead = [q for q in counts if q not in FOLLOWS] or list(counts)
+    order = sorted(lead, key=lambda q: (PRIMARY.index(q) if q in PRIMARY else 99, -counts[q]))
+    return listing([f"{counts[q]:,} {called(q, counts[q])}" if q else "whole answers" for q in order], 3)
+
+
+def _numbers(change: Change) -> str:
+    counted = _counted(change.moved)
+    far = [m.relative for m in change.moved if m.relative is not None and m.quantity not in FOLLOWS]
+    far = far or [m.relative for m in change.moved if m.relative is not None]
+    by = f" by up to {percent(max(far))}" if far else ""
+    verb = "drifted" if change.size == "drift" else "moved"
+    return f"{counted} {verb}{by}"
+
+
+def percent(relative: float) -> str:
+    """Write a relative distance: in percent where a reader thinks so, else as a power of ten."""
+    if not math.isfinite(relative):
+        return "any amount"
+    if relative >= 10:
+        return f"a factor of {relative:,.0f}"
+    if relative >= 1e-4:
+        return f"{100 * relative:.2g}%"
+    return f"{relative:.1e}".replace("e-0", "e-")
+
+
+def toward(witness: Witness) -> str:
+    """Say where a number moved: toward a witness, away from it, or that it agrees with neither or both."""
+    text = TOWARD[witness.side].format(witness.name)
+    if witness.nearer:
+        text += f" (nearer to the {witness.nearer} one)"
+    return text
+
+
+def support_lines(supports: Sequence[tuple[str, Side, int]]) -> list[str]:
+    """Say for each witness how many numbers moved toward it, and how many not."""
+    lines = []
+    for name in dict.fromkeys(s[0] for s in supports):
+        sides = {side: n for who, side, n in supports if who == name}
+        parts = []
+        if sides.get("new"):
+            parts.append(f"toward {name} in {sides['new']:,}")
+        if sides.get("old"):
+            parts.append(f"away from {name} in {sides['old']:,}")
+        if sides.get("neither"):
+            parts.append(f"{name} agrees with neither in {sides['neither']:,}")
+        if sides.get("both"):
+            parts.append(f"{name} agrees with both in {sides['both']:,}")
+        lines.append("; ".join(parts))
+    return lines
+
+
+def value_text(value: float | str | None) -> str:
+    """Write a number in full, a text as it is, and what is not there in words."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else full(value)

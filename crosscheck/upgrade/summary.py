@@ -1,0 +1,130 @@
+"""Did any number of the paper move, and toward whom? One sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crosscheck.report.digits import digits_text
+from crosscheck.report.words import listing, plural
+from crosscheck.upgrade.model import PRIMARY, Change, SideRow, StudyChanges
+
+
+def summarize(package: str, old: SideRow, new: SideRow, studies: Sequence[StudyChanges]) -> str:
+    """Say in one sentence whether any number moved and toward whom; the user's studies before the sentinel set."""
+    head = f"{package} {label(old, new)}: "
+    parts = []
+    papers, sentinel = [s for s in studies if not s.sentinel], [s for s in studies if s.sentinel]
+    if papers:
+        parts.append(_said("of the paper" if len(papers) == 1 else f"of the {len(papers)} studies", papers))
+    if sentinel:
+        parts.append(_said("of the sentinel set", sentinel))
+    return head + "; ".join(parts) + "."
+
+
+def label(old: SideRow, new: SideRow) -> str:
+    """Return both versions, with what else differs where the package does not."""
+    if old.version != new.version:
+        return f"{old.version} -> {new.version}"
+    differs = [
+        f"{name} {old.state.get(name, 'none')} -> {new.state.get(name, 'none')}"
+        for name in dict.fromkeys((*old.state, *new.state))
+        if old.state.get(name) != new.state.get(name) and name != "platform"
+    ]
+    return f"{new.version}, {listing(differs, 4)}" if differs else f"{old.version} -> {new.version}"
+
+
+def _said(of: str, studies: Sequence[StudyChanges]) -> str:
+    changes = [c for s in studies for c in s.changes]
+    compared, agree = sum(s.compared for s in studies), sum(s.agree for s in studies)
+    moved = compared - agree
+    if not compared and not changes:
+        return f"nothing {of} was compared"
+    said = []
+    if not moved:
+        exact = sum(s.exact for s in studies)
+        if compared:
+            detail = "all to the last bit" if exact == compared else f"{exact:,} to the last bit{_within(studies)}"
+            said.append(f"no number {of} moved: {agree:,} of {compared:,} agree ({detail})")
+        else:
+            said.append(f"no number {of} could be compared")
+    else:
+        broke = [c for c in changes if c.kind == "number" and c.size == "break"]
+        words = f"{moved:,} of {plural(compared, 'number')} {of} moved"
+        if not broke:
+            words += ", none by more than a tolerance"
+        else:
+            where, of_ = sum(s.moved_columns for s in studies), sum(s.columns for s in studies)
+            noun = "case" if all(s.sentinel for s in studies) else "column"
+            words += f", in {where:,} of {plural(of_, noun)}"
+        support = _support(broke)
+        named = sum(len(c.moved) for c in broke if c.cause not in ("", "unexplained"))
+        total = sum(len(c.moved) for c in broke)
+        if broke:
+            words += f" ({_causes(named, total)})"
+        said.append(words + (f", {support}" if support else ""))
+    for kind, one, many in (
+        ("not repeatable", "does not repeat under another hash seed", "do not repeat under another hash seed"),
+        ("error new", "fails that did not", "fail that did not"),
+        ("error gone", "no longer fails", "no longer fail"),
+        ("unsupported new", "is no longer offered", "are no longer offered"),
+        ("unsupported gone", "is offered now", "are offered now"),
+        ("term gone", "number is gone", "numbers are gone"),
+        ("term new", "number is new", "numbers are new"),
+        ("warning new", "new warning", "new warnings"),
+        ("warning gone", "warning less", "warnings less"),
+    ):
+        chosen = [c for c in changes if c.kind == kind]
+        if kind.startswith("warning"):
+            count = len(chosen)
+        else:
+            count = sum(len(c.moved) or len(c.places) for c in chosen)
+        if count and (kind.startswith("warning") or "number" in one):
+            said.append(plural(count, one, many))
+        elif count:
+            what = "number" if kind == "not repeatable" else "case" if all(s.sentinel for s in studies) else "column"
+            said.append(f"{plural(count, what)} {one if count == 1 else many}")
+    return ", ".join(said)
+
+
+def _causes(named: int, total: int) -> str:
+    if named == total:
+        return "each by a named and replayed cause"
+    return "unexplained" if not named else f"{named:,} by a named and replayed cause, {total - named:,} unexplained"
+
+
+def _within(studies: Sequence[StudyChanges]) -> str:
+    parts = []
+    for name, values in (
+        ("estimates", [s.digits_estimate for s in studies]),
+        ("standard errors", [s.digits_std_error for s in studies]),
+    ):
+        known = [v for v in values if v is not None]
+        if known:
+            parts.append(f"{name} in {digits_text(min(known))} digits and more")
+    return f", {' and '.join(parts)}" if parts else ""
+
+
+def _support(changes: Sequence[Change]) -> str:
+    """Say toward whom the numbers that broke moved."""
+    totals: dict[str, dict[str, int]] = {}
+    for change in changes:
+        for m in change.moved:
+            if m.quantity in PRIMARY or len(changes) == 1:
+                for w in m.witnesses:
+                    totals.setdefault(w.name, {}).setdefault(w.side, 0)
+                    totals[w.name][w.side] += 1
+    out = []
+    for name, sides in totals.items():
+        whole = sum(sides.values())
+        if len(sides) == 1:
+            side = next(iter(sides))
+            every = {"new": "toward {}", "old": "away from {}", "neither": "{} agrees with neither side",
+                     "both": "{} agrees with both sides"}[side]  # fmt: skip
+            out.append(every.format(name) + (f" (in all {whole:,} that it gives)" if whole > 1 else ""))
+        else:
+            words = {"new": "toward {0} in {1:,}", "old": "away from it in {1:,}", "neither": "with neither in {1:,}",
+                     "both": "with both in {1:,}"}  # fmt: skip
+            parts = [words[s].format(name, sides[s]) for s in ("new", "old", "neither", "both") if s in sides]
+            text = ", ".join(parts)
+            out.append(text if "new" in sides else f"{name}: {text}")
+    return "; ".join(out)

@@ -1,0 +1,139 @@
+"""What does a maintainer write into the changelog, and an author to the referee?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from crosscheck.report.markdown import escape
+from crosscheck.report.words import column_label, listing, plural, visible
+from crosscheck.upgrade.model import PRIMARY, Change, Moved, Upgrade
+from crosscheck.upgrade.phrases import called, percent, support_lines, toward, value_text
+from crosscheck.upgrade.summary import label
+
+SECTIONS = (
+    ("Numbers that change", ("number",)),
+    ("Numbers that do not repeat", ("not repeatable",)),
+    ("No longer there", ("term gone", "error new", "unsupported new", "report gone")),
+    ("New, or works now", ("term new", "error gone", "unsupported gone", "report new")),
+    ("Wording", ("renamed", "dropped", "error changed", "warning new", "warning gone")),
+)
+MOST = 12
+SHOWN_DIGITS = 6
+
+
+def changelog(upgrade: Upgrade) -> str:
+    """Write a maintainer's changelog: what moved, why, and toward whom, as Markdown."""
+    old, new = upgrade.old, upgrade.new
+    lines = [f"## {escape(upgrade.package)} {escape(label(old, new))}", ""]
+    drifts = [c for c in upgrade.changes if c.kind == "number" and c.size == "drift"]
+    for head, kinds in SECTIONS:
+        chosen = [c for c in upgrade.changes if c.kind in kinds and c not in drifts]
+        if not chosen:
+            continue
+        lines += [f"### {head}", ""]
+        lines += [f"- {_bullet(c)}" for c in chosen[:MOST]]
+        if len(chosen) > MOST:
+            lines.append(f"- and {len(chosen) - MOST} more in upgrade.json")
+        lines.append("")
+    if drifts:
+        count = sum(len(c.moved) for c in drifts)
+        far = max((m.relative or 0.0 for c in drifts for m in c.moved), default=0.0)
+        lines += [f"{plural(count, 'number')} drifted by {percent(far)} or less, the size of a solver's tolerance.", ""]
+    if not upgrade.changes:
+        lines += [escape(upgrade.summary), ""]
+    lines += [f"Found by crosscheck {upgrade.crosscheck}: {escape(_asked(upgrade))}.", ""]
+    return visible("\n".join(lines))
+
+
+def _bullet(c: Change) -> str:
+    parts = [escape(c.title[:1].upper() + c.title[1:])]
+    example = first_number(c)
+    if example is not None and c.kind == "number":
+        what = f"{called(example.quantity, 1)} of {example.term}" if example.term else called(example.quantity, 1)
+        parts.append(f"for example the {escape(what)}: {escape(brief(example.old))} -> {escape(brief(example.new))}")
+    if c.explanations:
+        parts.append(f"{c.cause}: {escape(c.explanations[0].title)} (replayed)")
+    elif c.kind == "number":
+        parts.append("unexplained")
+    parts += [escape(line) for line in support_lines(c.supports)]
+    return "; ".join(parts) + "."
+
+
+def referee(upgrade: Upgrade) -> str:
+    """Write an author's note to the referee about the numbers of the paper, in plain words."""
+    old, new = upgrade.old, upgrade.new
+    papers = [s for s in upgrade.studies if not s.sentinel]
+    versions = "; ".join(f"{n} {a} -> {b}" for n, a, b in upgrade.companions if a and b and a != b)
+    lines = [
+        f"All estimates were computed again with {upgrade.package} {new.version} "
+        f"(before: {upgrade.package} {old.version}){f'; also changed: {versions}' if versions else ''}."
+    ]
+    if not papers:
+        lines.append("No study of the paper was named, so this says nothing of its numbers.")
+    for s in papers:
+        moved = [c for c in s.changes if c.kind == "number"]
+        broke = [c for c in moved if c.size == "break"]
+        where = f"In {s.title}" if len(papers) > 1 else "In the paper"
+        if not moved:
+            lines.append(f"{where}, none of the {s.compared:,} numbers compared moved.")
+        elif not broke:
+            lines.append(
+                f"{where}, {s.moved:,} of {s.compared:,} numbers moved by no more than a solver's tolerance, and no "
+                "conclusion depends on them."
+            )
+        else:
+            lines.append(
+                f"{where}, {s.moved:,} of {s.compared:,} numbers moved, in {plural(s.moved_columns, 'column')}."
+            )
+        for c in broke:
+            lines.append(_sentence(c))
+        lost = [c for c in s.changes if c.standing == "worse"]
+        lines += [f"{c.title[:1].upper()}{c.title[1:]}." for c in lost]
+        decided = [m for c in s.changes for m in c.moved if m.severity == "decision"]
+        if broke:
+            lines.append(
+                f"A sign, a significance level or whether an interval holds zero changes for {_terms(decided)}."
+                if decided
+                else "No sign and no level of significance changes."
+            )
+    return visible(escape("\n\n".join(lines))) + "\n"
+
+
+def _sentence(c: Change) -> str:
+    example = first_number(c)
+    text = f"{c.title[:1].upper()}{c.title[1:]}"
+    if example is not None:
+        place = f"table {example.table}, column {column_label(example.column)}"
+        what = f"{called(example.quantity, 1)} of {example.term}" if example.term else called(example.quantity, 1)
+        text += f" (for example the {what}, {place}: {brief(example.old)} before, {brief(example.new)} now)"
+    text += f": {c.explanations[0].title}." if c.explanations else "; the cause is not known."
+    said = [toward(w) for w in example.witnesses] if example is not None else []
+    return text + (f" The new number of the example: {listing(said, 6)}." if said else "")
+
+
+def _terms(moved: Sequence[Moved]) -> str:
+    names = dict.fromkeys(f"{m.term} (table {m.table}, column {column_label(m.column)})" for m in moved)
+    return listing(names, 4)
+
+
+def _asked(upgrade: Upgrade) -> str:
+    parts = [
+        f"{plural(s.columns, 'case' if s.sentinel else 'column')} of {s.title or s.study}" for s in upgrade.studies
+    ]
+    named = dict.fromkeys(w.name for s in upgrade.studies for w in s.witnesses)
+    return f"{listing(parts, 6)}, beside {listing(named, 6)}" if named else listing(parts, 6)
+
+
+def brief(value: float | str | None) -> str:
+    """Write a number as a reader compares it."""
+    return f"{value:.{SHOWN_DIGITS}g}" if isinstance(value, float) else value_text(value)
+
+
+def first_number(change: Change) -> Moved | None:
+    """Return the number that stands for a change: a coefficient or standard error that moved most."""
+    order: Iterable[Moved] = change.moved
+    return min(
+        order,
+        key=lambda m: (m.quantity not in PRIMARY[:2], m.quantity not in PRIMARY, -(m.relative or 0.0)),
+        default=None,
+    )
