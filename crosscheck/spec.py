@@ -25,7 +25,9 @@ Design = Literal[
     "inference_grid",
     "monte_carlo",
 ]
-Also = Literal["fitted", "residuals", "log_likelihood"]
+Also = Literal[
+    "fitted", "residuals", "predicted", "log_likelihood", "wald", "f", "adj_r2_within", "pseudo_r2", "deviance"
+]
 Estimator = Literal["feols", "fepois", "feglm", "re", "between", "att_gt", "sunab", Design]
 
 

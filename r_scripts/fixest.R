@@ -350,11 +350,31 @@ cc_fixest_result <- function(fit, summary_, request, frame, needs, seconds) {
     ),
     vcov = if (same) unclass(V)[seq_len(nrow(V)), seq_len(ncol(V)), drop = FALSE],
     dropped = named(model$collin.var), seconds = seconds,
-    extras = if ("log_likelihood" %in% unlist(request$also)) {
-      cc_rows(term = "", quantity = "log_likelihood", value = as.double(stats::logLik(model)))
-    },
+    extras = cc_fixest_extras(model, summary_, request),
     blocks = cc_fixest_rows(model, frame, request, needs)
   )
+}
+
+# What else is wanted of the fit: the log-likelihood, F statistics and further R2, as fixest has them.
+cc_fixest_extras <- function(model, summary_, request) {
+  also <- unlist(request$also)
+  if (!length(also) || request$estimator == "sunab" || !length(model$coefficients)) return(NULL)
+  iv <- isTRUE(model$is_iv)
+  linear <- request$estimator == "feols"
+  found <- list()
+  stat <- function(name) {
+    value <- tryCatch(suppressWarnings(fixest::fitstat(summary_, name, simplify = TRUE)), error = function(e) NA_real_)
+    if (is.list(value)) value <- value$stat
+    if (is.numeric(value) && length(value) == 1L && is.finite(value)) as.double(value)
+  }
+  if ("log_likelihood" %in% also) found$log_likelihood <- as.double(stats::logLik(model))
+  if ("wald" %in% also) found$wald <- stat("wald")
+  if (!iv && linear && "f" %in% also && request$vcov$type == "iid") found$f <- stat(if (length(model$fixef_vars)) "wf" else "f")
+  if (!iv && linear && "adj_r2_within" %in% also && length(model$fixef_vars)) found$adj_r2_within <- stat("war2")
+  if (!linear && "pseudo_r2" %in% also) found$pseudo_r2 <- stat("pr2")
+  if (!linear && "deviance" %in% also) found$deviance <- as.double(stats::deviance(model))
+  if (!length(found)) return(NULL)
+  cc_rows(term = rep("", length(found)), quantity = names(found), value = unlist(found, use.names = FALSE))
 }
 
 # Fitted values and residuals over the rows of the data, NA where a row is not in the sample.

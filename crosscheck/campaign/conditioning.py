@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from crosscheck.campaign.case import Fit
+from crosscheck.campaign.columns import plain_regressors
 from crosscheck.errors import CrosscheckError
 from crosscheck.explain.model import Explanation
 from crosscheck.formula import emit, names, parse
@@ -38,16 +39,18 @@ HOPELESS = 1000.0
 DIFFERENT = ("unexplained", "missing_candidate", "missing_reference")
 
 
-def jittered(frame: Frame, columns: Sequence[str], draw: int, noise: float = NOISE) -> Frame:
+def jittered(
+    frame: Frame, columns: Sequence[str], draw: int, noise: float = NOISE, *, whole: Sequence[str] = ()
+) -> Frame:
     """Return the frame with each number of the columns moved by up to a part in 1e13 (or ``noise``); zeros stay.
 
-    Of integers only the outcome, which stands first, is moved by so little: others may be levels.
+    Whole numbers are moved in the first column, the outcome, and in the columns ``whole``: elsewhere they may be levels.
     """
     rng = np.random.Generator(np.random.PCG64([draw, 1_013]))
     moved = []
     for column in frame.columns:
-        outcome = column.kind == "integer" and (noise > NOISE or (bool(columns) and column.name == columns[0]))
-        if column.name in columns and (column.kind == "float" or outcome):
+        moves = column.kind == "integer" and column.name in (*whole, *columns[:1])
+        if column.name in columns and (column.kind == "float" or moves):
             factor = 1.0 + noise * rng.uniform(-1, 1, column.values.size)
             moved.append(Column(column.name, "float", column.as_float() * factor))
         else:
@@ -114,6 +117,7 @@ def _moved(
     """
     spread: dict[tuple[str, str], float] = {}
     changed_terms = False
+    whole = plain_regressors(request, frame)
 
     def short_of(share: float) -> bool:
         return all(share * MARGIN * spread.get(key, 0.0) < distance for key, distance in apart.items())
@@ -125,7 +129,7 @@ def _moved(
         for side in (reference, candidate):
             if enough() or (draw and not changed_terms and short_of(HOPELESS)):
                 return spread, changed_terms
-            again = fit(side.engine, request, jittered(frame, numbers, draw + 1))
+            again = fit(side.engine, request, jittered(frame, numbers, draw + 1, whole=whole))
             if again.status != "ok":
                 changed_terms = True
                 continue
@@ -193,7 +197,8 @@ def _tied(
     bad = [c for c in cells if c.verdict in DIFFERENT and c.severity != "none"]
     if not bad:
         return list(cells)
-    moved = jittered(frame, tuple(request.options["covariates"]), 1, APART)
+    covariates = tuple(request.options["covariates"])
+    moved = jittered(frame, covariates, 1, APART, whole=covariates)
     a, b = (fit(side.engine, request, moved) for side in (reference, candidate))
     if a.status != "ok" or b.status != "ok":
         return list(cells)

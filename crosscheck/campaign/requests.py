@@ -100,7 +100,9 @@ def _formula(terms: Sequence[str], effects: Sequence[str], iv: str = "", *, cons
     return "`y` ~ " + " | ".join(part for part in (left, " + ".join(effects), iv) if part)
 
 
-ALSO: tuple[Also, ...] = ("fitted", "residuals", "log_likelihood")
+ALSO: tuple[Also, ...] = ("fitted", "residuals", "log_likelihood", "adj_r2_within", "pseudo_r2", "deviance")
+TESTS: tuple[Also, ...] = ("wald", "f")
+"""Of covariances of full rank, whatever the number of clusters."""
 VCOVS = ("iid", "HC1", "CRV1", "CRV1", "CRV1", "two", "HC2", "HC3", "CRV3", "NW", "DK")
 ITERATED_VCOVS = ("iid", "HC1", "CRV1", "CRV1", "two")
 """Of Poisson and logit: those that two engines have."""
@@ -149,7 +151,9 @@ def _request(choice: Choice, formula: str, *, estimator: str = "feols", **more: 
     used = [*names(parsed), *fields["vcov"].cluster, "unit", "time"]
     if fields["weights"] is not None:
         used.append(fields["weights"].column)
-    also = ALSO if estimator in ("feols", "fepois", "feglm") and choice.one_in(3) else ()
+    also: tuple[Also, ...] = ()
+    if estimator in ("feols", "fepois", "feglm") and choice.one_in(3):
+        also = (*ALSO, *TESTS) if fields["vcov"].canonical in ("iid", "HC1") else ALSO
     return FitRequest(
         estimator=estimator,  # type: ignore[arg-type]
         also=also,

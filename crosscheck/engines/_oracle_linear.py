@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosscheck.closedform.covariance import Grouping, cluster_counts, covariance, refitter
-from crosscheck.closedform.goodness import goodness
+from crosscheck.closedform.goodness import Goodness, goodness
 from crosscheck.closedform.linear import Fit, least_squares
 from crosscheck.conventions import (
     Counts,
@@ -30,16 +30,17 @@ from crosscheck.conventions import (
 )
 from crosscheck.engines._shared import (
     codes_of,
-    log_likelihood_extras,
     rows_block,
     squeezed,
     ssc_words,
+    stat_extras,
     usable_model,
+    wald_f,
     weights_of,
 )
 from crosscheck.errors import DataError, Unsupported
-from crosscheck.formula import Formula, parse
-from crosscheck.results import Block, CoefRow, Conventions, EstimationResult, FitStats
+from crosscheck.formula import INTERCEPT, Formula, parse
+from crosscheck.results import Block, CoefRow, Conventions, EstimationResult, Extra, FitStats
 
 if TYPE_CHECKING:
     from crosscheck.frame import Frame
@@ -318,6 +319,26 @@ def _gaussian_log_likelihood(model: LinearModel) -> float | None:
     return -n / 2 * (math.log(2 * math.pi) + math.log(ssr / n) + 1)
 
 
+def _statistics(request: FitRequest, model: LinearModel, found: Inference, fit: Goodness) -> tuple[Extra, ...]:
+    """Return what else is wanted of the fit, by its definition."""
+    if not request.also:
+        return ()
+    k = len(model.terms) - (INTERCEPT in model.terms)
+    rest = model.n - model.parameters
+    r2 = fit.r2_within if model.effects else fit.r2
+    plain = model.instruments.shape[1] == 0 and model.intercept and k > 0 and rest > 0 and r2 is not None
+    counted = model.n - (model.parameters - len(model.terms))
+    return stat_extras(
+        request,
+        log_likelihood=_gaussian_log_likelihood(model),
+        wald=wald_f(model.terms, model.fit.coef, found.matrix),
+        f=r2 / k / ((1 - r2) / rest) if plain and r2 is not None and r2 < 1 - 1e-12 else None,
+        adj_r2_within=1 - (1 - fit.r2_within) * counted / (counted - k)
+        if fit.r2_within is not None and counted > k
+        else None,
+    )
+
+
 def _rows(request: FitRequest, frame: Frame, model: LinearModel) -> tuple[Block, ...]:
     if not request.also:
         return ()
@@ -351,7 +372,7 @@ def fit_linear(engine: str, request: FitRequest, frame: Frame) -> EstimationResu
         conventions=replace(conventions_of(request, found), rows_dropped=model.rows_dropped),
         vcov=tuple(tuple(row) for row in found.matrix.tolist()),
         dropped=model.dropped,
-        extras=log_likelihood_extras(request, _gaussian_log_likelihood(model)),
+        extras=_statistics(request, model, found, fit),
         blocks=_rows(request, frame, model),
         seconds=clock.perf_counter() - started,
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 class Sample:
     """Arrays of a model on the rows used, n of them.
 
+    ``places`` are the positions of the rows used among the ``nrows`` of the data.
     ``effects`` maps each fixed effect to codes; ``unit`` and ``time`` are codes too, or None where there is no panel.
     """
 
@@ -33,6 +34,8 @@ class Sample:
     unit: Codes | None
     time: Codes | None
     rows_dropped: int
+    nrows: int
+    places: NDArray[np.intp]
 
     @property
     def n(self) -> int:
@@ -80,7 +83,18 @@ def sample_of(request: FitRequest, formula: Formula, frame: Frame) -> Sample:
         unit=unit,
         time=time,
         rows_dropped=frame.nrows - used.nrows,
+        nrows=frame.nrows,
+        places=_places(frame, used),
     )
+
+
+def _places(frame: Frame, used: Frame) -> NDArray[np.intp]:
+    """Return where the rows used stand in the frame."""
+    if not used.row_ids.size:
+        return np.arange(used.nrows)
+    if not frame.row_ids.size:
+        return used.row_ids.astype(np.intp)
+    return np.searchsorted(frame.row_ids, used.row_ids)
 
 
 def counts_of(request: FitRequest, sample: Sample, n: float, k: int) -> Counts:

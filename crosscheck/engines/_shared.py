@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from crosscheck.conventions import Counts, SmallSample, Ssc, default_lag, nested_effects, small_sample
 from crosscheck.errors import DataError, Unsupported
-from crosscheck.formula import Binary, Call, Expr, Formula, Name, Negative, Number, functions
+from crosscheck.formula import INTERCEPT, Binary, Call, Expr, Formula, Name, Negative, Number, functions
 from crosscheck.modelmatrix import ModelMatrix, combined_codes, model_matrix
 from crosscheck.results import Block, CoefRow, Condition, Extra
 
@@ -276,11 +276,31 @@ def rows_block(request: FitRequest, nrows: int, used: Any, vectors: Mapping[str,
     return (Block(term="rows", quantities=tuple(found), values=tuple(values)),)
 
 
-def log_likelihood_extras(request: FitRequest, value: float | None) -> tuple[Extra, ...]:
-    """Return the log-likelihood where the request asks for it and the package has one."""
-    if "log_likelihood" not in request.also or value is None or not np.isfinite(value):
-        return ()
-    return (Extra(term="", quantity="log_likelihood", value=float(value)),)
+def stat_extras(request: FitRequest, **values: Any) -> tuple[Extra, ...]:
+    """Return those statistics of the fit that the request asks for and the package has.
+
+    ``wald``: F form of the test that all coefficients but the constant are zero, under the request's covariance; ``f``:
+    the same under independent errors of one variance, fixed effects in both models; ``pseudo_r2``: McFadden's.
+    """
+    found = []
+    for name, value in values.items():
+        number = finite(value)
+        if name in request.also and number is not None and np.isfinite(number):
+            found.append(Extra(term="", quantity=name, value=number))
+    return tuple(found)
+
+
+def wald_f(terms: Sequence[str], estimates: Any, matrix: Any) -> float | None:
+    """Return b' V^-1 b / k over all terms but the constant; None where V is singular to working precision."""
+    kept = [j for j, term in enumerate(terms) if term != INTERCEPT]
+    if not kept:
+        return None
+    b, v = np.asarray(estimates, dtype=np.float64)[kept], np.asarray(matrix, dtype=np.float64)[np.ix_(kept, kept)]
+    scale = np.sqrt(np.diag(v))
+    if not (np.isfinite(v).all() and (scale > 0).all()):
+        return None
+    v, b = v / np.outer(scale, scale), b / scale
+    return None if np.linalg.cond(v) > 1e6 else float(b @ np.linalg.solve(v, b)) / len(kept)
 
 
 def matrix_rows(matrix: Any) -> tuple[tuple[float, ...], ...]:

@@ -17,11 +17,22 @@ from crosscheck.engines import _linearmodels_code
 from crosscheck.engines._linearmodels_choice import Choice, Family, agrees, choose, factors, parameters
 from crosscheck.engines._linearmodels_fit import OWN, run, run_panel
 from crosscheck.engines._sample import Sample, counts_of, sample_of
-from crosscheck.engines._shared import Recording, coef_rows, definiteness_notes, finite, matrix_rows, require_df, wanted
+from crosscheck.engines._shared import (
+    Recording,
+    coef_rows,
+    definiteness_notes,
+    finite,
+    matrix_rows,
+    require_df,
+    rows_block,
+    stat_extras,
+    wald_f,
+    wanted,
+)
 from crosscheck.engines.base import YES, Support
 from crosscheck.errors import Unsupported
 from crosscheck.formula import INTERCEPT, Formula, functions, parse
-from crosscheck.results import Conventions, EstimationResult, Extra, FitStats
+from crosscheck.results import Block, Conventions, EstimationResult, Extra, FitStats
 
 if TYPE_CHECKING:
     from crosscheck.frame import Frame
@@ -236,7 +247,8 @@ def _report(
             df,
         ),
         stats=_stats(request, sample, choice, family, result),
-        extras=_components(request, result),
+        extras=(*_components(request, result), *_statistics(request, choice, family, result, shown)),
+        blocks=_rows(request, sample, choice, result),
         conventions=Conventions(
             vcov=vcov,
             cluster=request.vcov.cluster,
@@ -255,6 +267,34 @@ def _report(
         conditions=recorded.conditions,
         seconds=recorded.seconds,
     )
+
+
+def _statistics(
+    request: FitRequest, choice: Choice, family: Family, result: Any, shown: list[str]
+) -> tuple[Extra, ...]:
+    """Return what else is wanted of the fit, as linearmodels has it."""
+    own = len(shown) < len(result.params)
+    if not request.also or own or request.estimator != "feols":
+        return ()
+    tested = [j for j, term in enumerate(shown) if term != INTERCEPT]
+    wald = None
+    if tested and wald_f(shown, result.params.to_numpy(), result.cov) is not None:
+        wald = float(result.wald_test(np.eye(len(shown))[tested]).stat) / len(tested)
+    plain = family == "panel" and choice.debiased and tested and request.vcov.canonical == "iid"
+    plain = plain and request.ssc.k_fixef != "none"
+    return stat_extras(
+        request,
+        wald=wald,
+        f=float(result.f_statistic.stat) if plain else None,
+        log_likelihood=result.loglik if family == "panel" and request.weights is None else None,
+    )
+
+
+def _rows(request: FitRequest, sample: Sample, choice: Choice, result: Any) -> tuple[Block, ...]:
+    """Return residuals in the order of the data's rows; linearmodels' fitted values leave the effects out."""
+    if "residuals" not in request.also or request.estimator != "feols" or request.options.get("dress"):
+        return ()
+    return rows_block(request, sample.nrows, sample.places, {"residuals": np.asarray(result.resids)})
 
 
 def _df(result: Any, choice: Choice, family: Family) -> float:

@@ -30,14 +30,16 @@ from crosscheck.engines._shared import (
     recording,
     require_df,
     rows_block,
+    stat_extras,
+    wald_f,
     wanted,
 )
 from crosscheck.engines._sunab import aggregation
 from crosscheck.engines._ways import PART, SPLITS, several, written_out
 from crosscheck.engines.base import YES, Support
 from crosscheck.errors import DataError, Unsupported
-from crosscheck.formula import Formula, functions, parse
-from crosscheck.results import Block, CoefRow, Condition, Conventions, EstimationResult, FitStats
+from crosscheck.formula import INTERCEPT, Formula, functions, parse
+from crosscheck.results import Block, CoefRow, Condition, Conventions, EstimationResult, Extra, FitStats
 
 if TYPE_CHECKING:
     from crosscheck.frame import Frame
@@ -397,9 +399,30 @@ def _result(
         ),
         vcov=matrix_rows(matrix),
         dropped=tuple(design.label(name) for name in model._collin_vars),
+        extras=_statistics(request, model, terms),
         blocks=_rows(request, frame, model, design),
         conditions=recorded.conditions,
         seconds=recorded.seconds,
+    )
+
+
+def _statistics(request: FitRequest, model: Any, terms: tuple[str, ...]) -> tuple[Extra, ...]:
+    """Return what else is wanted of the fit, as pyfixest has it."""
+    if not request.also or request.estimator == "sunab":
+        return ()
+    glm = request.estimator in ITERATED
+    tested = [j for j, term in enumerate(terms) if term != INTERCEPT]
+    wald = None
+    if "wald" in request.also and tested and wald_f(terms, model._beta_hat, model._vcov) is not None:
+        model.wald_test(R=np.eye(len(terms))[tested], distribution="chi2")
+        wald = model._f_statistic  # what is returned is chi2 or F, as R is the identity or not
+    return stat_extras(
+        request,
+        wald=wald,
+        adj_r2_within=None if glm else getattr(model, "_adj_r2_within", None),
+        log_likelihood=getattr(model, "_loglik", None) if request.estimator == "fepois" else None,
+        pseudo_r2=getattr(model, "_pseudo_r2", None) if request.estimator == "fepois" else None,
+        deviance=getattr(model, "deviance", None) if request.estimator == "fepois" else None,
     )
 
 

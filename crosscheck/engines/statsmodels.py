@@ -27,6 +27,9 @@ from crosscheck.engines._shared import (
     recording,
     require_df,
     require_no_gaps,
+    rows_block,
+    stat_extras,
+    wald_f,
     wanted,
 )
 from crosscheck.engines._statsmodels_support import refusal, refusal_at
@@ -34,7 +37,7 @@ from crosscheck.engines._ways import written_out
 from crosscheck.engines.base import Support
 from crosscheck.errors import DataError, Unsupported
 from crosscheck.formula import INTERCEPT, Formula, parse
-from crosscheck.results import Conventions, EstimationResult, FitStats
+from crosscheck.results import Block, Conventions, EstimationResult, Extra, FitStats
 
 if TYPE_CHECKING:
     from crosscheck.frame import Frame
@@ -82,7 +85,7 @@ class Statsmodels:
         if not refused:
             raise Unsupported(f"{refused.reason} ({refused.reach})")
         sample = sample_of(request, formula, frame)
-        return _answer(self.id, request, sample, formula)
+        return _answer(self.id, request, frame, sample, formula)
 
     def code(self, request: FitRequest, data_path: str) -> str:
         """Return Python that reproduces the fit by hand."""
@@ -275,7 +278,7 @@ def _run(request: FitRequest, sample: Sample, design: NDArray[np.float64], corre
     return result, made
 
 
-def _answer(engine: str, request: FitRequest, sample: Sample, formula: Formula) -> EstimationResult:
+def _answer(engine: str, request: FitRequest, frame: Frame, sample: Sample, formula: Formula) -> EstimationResult:
     terms, columns = sample.matrix.names, _columns(sample)
     shown = len(terms)
     counts = counts_of(request, sample, float(sample.n), shown)
@@ -321,9 +324,43 @@ def _answer(engine: str, request: FitRequest, sample: Sample, formula: Formula) 
             notes=(*notes, *definiteness_notes(request, result.cov_params())),
         ),
         vcov=matrix_rows(np.asarray(result.cov_params())[:shown, :shown]),
+        extras=_statistics(request, result, terms),
+        blocks=_rows(request, frame, sample, result),
         conditions=recorded.conditions,
         seconds=recorded.seconds,
     )
+
+
+def _statistics(request: FitRequest, result: Any, terms: tuple[str, ...]) -> tuple[Extra, ...]:
+    """Return what else is wanted of the fit, as statsmodels has it; effects are regressors to it."""
+    if not request.also:
+        return ()
+    linear = request.estimator == "feols"
+    whole = len(terms) == len(np.asarray(result.params))
+    tested = [j for j, term in enumerate(terms) if term != INTERCEPT]
+    wald = None
+    shown = np.asarray(result.cov_params())[: len(terms), : len(terms)]
+    if "wald" in request.also and tested and wald_f(terms, result.params[: len(terms)], shown) is not None:
+        wald = result.f_test(np.eye(len(np.asarray(result.params)))[tested]).fvalue
+    plain = linear and whole and INTERCEPT in terms and request.vcov.canonical == "iid" and bool(tested)
+    return stat_extras(
+        request,
+        wald=None if wald is None else float(np.squeeze(wald)),
+        f=result.fvalue if plain else None,
+        log_likelihood=result.llf if request.weights is None else None,
+        deviance=None if linear else result.deviance,
+        pseudo_r2=None if linear or request.weights is not None else result.pseudo_rsquared(kind="mcf"),
+    )
+
+
+def _rows(request: FitRequest, frame: Frame, sample: Sample, result: Any) -> tuple[Block, ...]:
+    """Return fitted values and residuals in the order of the data's rows."""
+    if not request.also or request.vcov.canonical == "NW" or request.options.get("dress"):
+        return ()
+    vectors = {"fitted": result.fittedvalues}
+    if request.estimator == "feols":
+        vectors["residuals"] = result.resid
+    return rows_block(request, frame.nrows, sample.places, vectors)
 
 
 ENGINE = Statsmodels()
