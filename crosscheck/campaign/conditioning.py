@@ -44,7 +44,7 @@ def jittered(
 ) -> Frame:
     """Return the frame with each number of the columns moved by up to a part in 1e13 (or ``noise``); zeros stay.
 
-    Whole numbers are moved in the first column, the outcome, and in the columns ``whole``: elsewhere they may be levels.
+    Whole numbers are moved in the first column, the outcome, and in those of ``whole``: others may be levels.
     """
     rng = np.random.Generator(np.random.PCG64([draw, 1_013]))
     moved = []
