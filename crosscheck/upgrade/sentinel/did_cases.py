@@ -8,9 +8,9 @@ from typing import Any
 from crosscheck.upgrade.sentinel.grid import latin
 from crosscheck.upgrade.sentinel.pyfixest_cases import STAGGERED, Case
 
-CONTROLS = ("nevertreated", "notyettreated")
-METHODS = ("dr", "reg", "ipw")
-BASES = ("varying", "universal")
+CONTROLS = ("nevertreated", "notyettreated", "nevertreated", "notyettreated", None)
+METHODS = ("dr", "reg", "ipw", None)
+BASES = ("varying", "universal", "varying", "universal", None)
 AGGREGATIONS: tuple[dict[str, Any], ...] = (
     {},
     {},
@@ -59,9 +59,8 @@ def csdid_cases(count: int = 96) -> Iterator[Case]:
             "clustervar": p["cluster"],
             "alp": p["alp"],
         }
-        steps: dict[str, Any] = {
-            "fit": {"est_method": p["est_method"], "base_period": p["base_period"], "bstrap": False}
-        }
+        fit = {"est_method": p["est_method"], "base_period": p["base_period"], "bstrap": False}
+        steps: dict[str, Any] = {"fit": {name: v for name, v in fit.items() if v is not None}}
         if p["aggregation"]:
             plain = {"bstrap": False, "cband": False} if p["bstrap"] is False else {}
             steps["aggte"] = {**p["aggregation"], "na_rm": True, **plain}
@@ -79,8 +78,8 @@ def differences_cases(count: int = 60) -> Iterator[Case]:
     """Yield name, panel and call of each case for differences."""
     factors = {
         "panel": STAGGERED,
-        "control_group": ("never_treated", "not_yet_treated"),
-        "est_method": ("dr", "dr-mle", "reg", "std_ipw-mle"),
+        "control_group": ("never_treated", "not_yet_treated", None),
+        "est_method": ("dr", "dr-mle", "reg", "std_ipw-mle", None, None),
         "base_period": BASES,
         "formula": ("y", "y", "y ~ x1", "y ~ x2 + x3"),
         "weights": (None, None, "weight"),
@@ -110,6 +109,7 @@ def differences_cases(count: int = 60) -> Iterator[Case]:
             "base_period": p["base_period"],
             "anticipation": p["anticipation"],
         }
+        arguments = {name: v for name, v in arguments.items() if v is not None}
         yield (
             f"att-{k + 1:03d}",
             p["panel"],

@@ -39,6 +39,10 @@ class Where(Model):
         Of which the formula holds one.
     effects : tuple of int
         Numbers of fixed effects.
+    value : mapping of str to tuple
+        Arguments to the values that they have.
+    rows, weights : tuple of str
+        What the panel was drawn as.
     """
 
     function: tuple[str, ...] = ()
@@ -48,6 +52,9 @@ class Where(Model):
     lacks: tuple[str, ...] = ()
     formula: tuple[str, ...] = ()
     effects: tuple[int, ...] = ()
+    value: dict[str, tuple[Any, ...]] = Field(default={})
+    rows: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
 
     def holds(self, case: Case) -> bool:
         """Say whether a case is one of them."""
@@ -55,6 +62,7 @@ class Where(Model):
         words: dict[str, Any] = {**call.arguments}
         for step in call.fit.values():
             words |= step
+        drawn = case.topics[-1]
         parts = call.formula.split("|")
         effects = len(parts[1].split("+")) if len(parts) > 1 and "~" not in parts[1] else 0
         return (
@@ -65,6 +73,11 @@ class Where(Model):
             and not any(name in words for name in self.lacks)
             and (not self.formula or any(text in call.formula for text in self.formula))
             and (not self.effects or effects in self.effects)
+            and all(words.get(name) in values for name, values in self.value.items())
+            and all(
+                not wanted or any(f"{word} {w}" in drawn for w in wanted)
+                for word, wanted in (("rows", self.rows), ("weights", self.weights))
+            )
         )
 
 

@@ -54,6 +54,7 @@ def _make(
     weights: WeightsSpec | None = None,
     options: Mapping[str, Any] | None = None,
     singletons: bool = True,
+    conf_level: float = 0.95,
 ) -> tuple[FitRequest, Frame]:
     parsed = parse(formula, columns=frame.names)
     columns = [*names(parsed), *vcov.cluster, UNIT, TIME, *((weights.column,) if weights else ())]
@@ -67,6 +68,7 @@ def _make(
         weights=weights,
         options=OPTIONS[estimator].model_validate(dict(options or {})).model_dump(mode="json", exclude_none=True),
         columns=tuple(dict.fromkeys(columns)),
+        conf_level=conf_level,
     )
     return request, frame if singletons else without_singletons(frame, parsed, request)
 
@@ -134,6 +136,7 @@ def _pyfixest(call: Mapping[str, Any], frame: Frame, frequency: bool) -> tuple[F
         weights=weights,
         options=options,
         singletons=words.get("fixef_rm") == "none",
+        conf_level=1 - call.get("fit", {}).get("confint", {}).get("alpha", 0.05),
     )
 
 
@@ -230,9 +233,9 @@ def _csdid(call: Mapping[str, Any], frame: Frame, frequency: bool) -> tuple[FitR
             "unit": words["idname"],
             "time": words["tname"],
             "covariates": tuple(covariates.split("+")) if covariates else (),
-            "control_group": words["control_group"],
-            "est_method": steps["fit"]["est_method"],
-            "base_period": steps["fit"]["base_period"],
+            "control_group": words.get("control_group", "nevertreated"),
+            "est_method": steps["fit"].get("est_method", "dr"),
+            "base_period": steps["fit"].get("base_period", "varying"),
             "anticipation": words["anticipation"],
             "aggregation": average.get("typec", "none"),
             "balance_e": average.get("balance_e"),

@@ -25,6 +25,8 @@ def run(call, data, new_rows, adapter):
             steps = common.arguments_for(adapter, "ATTgt.aggregate", call["fit"]["aggregate"])
             kind = steps.get("type_of_aggregation", "simple")
             found = model.aggregate(**steps)
+        if not hasattr(found, "columns") and hasattr(found, "to_frame"):
+            found = found.to_frame().T  # an average over everything is a series
         if hasattr(found, "to_pandas"):
             found = found.to_pandas()
     return table(found, kind)
