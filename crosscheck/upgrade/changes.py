@@ -359,7 +359,7 @@ def _number_change(study: str, kind: Kind, group: Sequence[tuple[Pair, Moved]]) 
         severity = "cosmetic"
     lead = next((m for m in moved if m.explanations), None)
     counted = [m for m in moved if m.quantity in PRIMARY] or moved
-    supports = count((w.name, w.side) for m in counted for w in m.witnesses)
+    supports = () if kind == "renamed" else count((w.name, w.side) for m in counted for w in m.witnesses)
     change = Change(
         kind=kind,
         size=max((m.size for m in moved), key=("", "drift", "break").index),

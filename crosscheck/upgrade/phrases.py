@@ -42,7 +42,7 @@ def titled(change: Change, old: str, new: str) -> str:
     where = _where(change)
     words = change.title
     if change.kind == "number":
-        return f"{_numbers(change)}{where}"
+        return f"{_numbers(change)}{_where(change, named=False)}"
     if change.kind == "not repeatable":
         who = {"note": f"{old} and {new} do", "better": f"{old} does", "worse": f"{new} does"}[change.standing]
         far = change.moved[0].relative
@@ -60,27 +60,37 @@ def titled(change: Change, old: str, new: str) -> str:
         q = change.moved[0].quantity
         return f"{called(q)} {'is no longer' if change.kind == 'report gone' else 'is now'} reported{where}"
     heads = {
-        "error new": "fails now",
-        "error gone": "no longer fails",
-        "error changed": "fails with another message",
-        "unsupported new": "is no longer offered",
-        "unsupported gone": "is offered now",
-        "warning new": "warns now",
-        "warning gone": "no longer warns",
-        "dropped": "drops other terms as collinear",
+        "error new": ("fails now", "fail now"),
+        "error gone": ("no longer fails", "no longer fail"),
+        "error changed": ("fails with another message", "fail with another message"),
+        "unsupported new": ("is no longer offered", "are no longer offered"),
+        "unsupported gone": ("is offered now", "are offered now"),
+        "warning new": ("warns now", "warn now"),
+        "warning gone": ("no longer warns", "no longer warn"),
+        "dropped": ("drops other terms as collinear", "drop other terms as collinear"),
     }
-    was = "before: " if change.kind.endswith("gone") else ""
+    was = "before: " if change.kind in ("error gone", "unsupported gone") else ""
+    said = heads[change.kind][len(change.functions) > 1]
     who = listing([f"{f}()" for f in change.functions], 3)
-    return f"{who} {heads[change.kind]}{_where(change, named=False)}: {was}{words}"
+    return f"{who} {said}{_where(change, named=False)}: {was}{words}"
 
 
 def _where(change: Change, *, named: bool = True) -> str:
-    what = " of " + listing([f"{f}()" for f in change.functions], 3) if change.functions and named else ""
+    what = _of(change) if named else ""
     if change.study == SENTINEL:
         return f"{what} in {plural(len(change.places), 'case')}"
     shown = [f"{t} {column_label(c)}" for t, c in change.places[:3]]
     more = f" and {len(change.places) - 3} more" if len(change.places) > 3 else ""
     return f" in {', '.join(shown)}{more}" if shown else ""
+
+
+def _of(change: Change) -> str:
+    return " of " + listing([f"{f}()" for f in change.functions], 3) if change.functions else ""
+
+
+def capital(text: str) -> str:
+    """Return a sentence with a capital first, unless it begins with the name of a function."""
+    return text if "(" in text.partition(" ")[0] else text[:1].upper() + text[1:]
 
 
 def _counted(moved: Sequence[Moved]) -> str:
@@ -98,7 +108,7 @@ def _numbers(change: Change) -> str:
     far = far or [m.relative for m in change.moved if m.relative is not None]
     by = f" by up to {percent(max(far))}" if far else ""
     verb = "drifted" if change.size == "drift" else "moved"
-    return f"{counted} {verb}{by}"
+    return f"{counted}{_of(change)} {verb}{by}"
 
 
 def percent(relative: float) -> str:

@@ -13,7 +13,7 @@ from crosscheck.report.html import page_environment
 from crosscheck.report.markdown import escape, row
 from crosscheck.report.words import listing, visible
 from crosscheck.upgrade.model import Change, Moved, Upgrade
-from crosscheck.upgrade.phrases import called, percent, support_lines, toward, value_text
+from crosscheck.upgrade.phrases import called, capital, percent, support_lines, toward, value_text
 from crosscheck.upgrade.summary import label
 from crosscheck.upgrade.texts import changelog, first_number, referee
 
@@ -209,8 +209,9 @@ def _tiles(upgrade: Upgrade) -> list[tuple[str, int, str, str]]:
     numbers = [m for c in upgrade.changes if c.kind == "number" for m in c.moved]
     broke = [m for m in numbers if m.size == "break"]
     named = [m for m in broke if m.cause not in ("", "unexplained")]
-    gained = [c for c in upgrade.changes if c.standing == "better"]
-    lost = [c for c in upgrade.changes if c.standing == "worse"]
+    grave = [c for c in upgrade.changes if c.severity != "cosmetic"]
+    gained = [c for c in grave if c.standing == "better"]
+    lost = [c for c in grave if c.standing == "worse"]
     exact = sum(s.exact for s in studies)
     return [
         ("agree", sum(s.agree for s in studies), "numbers agree", f"{exact:,} to the last bit"),
@@ -235,5 +236,6 @@ def environment() -> Environment:
         toward=toward,
         called=lambda q: called(q, 1),
         percent=percent,
+        capital=capital,
     )
     return env

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from crosscheck.report.markdown import escape
 from crosscheck.report.words import column_label, listing, plural, visible
 from crosscheck.upgrade.model import PRIMARY, Change, Moved, Upgrade
-from crosscheck.upgrade.phrases import called, percent, support_lines, toward, value_text
+from crosscheck.upgrade.phrases import called, capital, percent, support_lines, toward, value_text
 from crosscheck.upgrade.summary import label
 
 SECTIONS = (
@@ -24,7 +24,7 @@ SHOWN_DIGITS = 6
 def changelog(upgrade: Upgrade) -> str:
     """Write a maintainer's changelog: what moved, why, and toward whom, as Markdown."""
     old, new = upgrade.old, upgrade.new
-    lines = [f"## {escape(upgrade.package)} {escape(label(old, new))}", ""]
+    lines = [f"## {escape(upgrade.package)} {escape(label(old, new).replace('->', '→'))}", ""]
     drifts = [c for c in upgrade.changes if c.kind == "number" and c.size == "drift"]
     for head, kinds in SECTIONS:
         chosen = [c for c in upgrade.changes if c.kind in kinds and c not in drifts]
@@ -46,11 +46,11 @@ def changelog(upgrade: Upgrade) -> str:
 
 
 def _bullet(c: Change) -> str:
-    parts = [escape(c.title[:1].upper() + c.title[1:])]
+    parts = [escape(capital(c.title.rstrip(".")))]
     example = first_number(c)
     if example is not None and c.kind == "number":
         what = f"{called(example.quantity, 1)} of {example.term}" if example.term else called(example.quantity, 1)
-        parts.append(f"for example the {escape(what)}: {escape(brief(example.old))} -> {escape(brief(example.new))}")
+        parts.append(f"for example the {escape(what)}: {escape(brief(example.old))} → {escape(brief(example.new))}")
     if c.explanations:
         parts.append(f"{c.cause}: {escape(c.explanations[0].title)} (replayed)")
     elif c.kind == "number":
@@ -63,7 +63,7 @@ def referee(upgrade: Upgrade) -> str:
     """Write an author's note to the referee about the numbers of the paper, in plain words."""
     old, new = upgrade.old, upgrade.new
     papers = [s for s in upgrade.studies if not s.sentinel]
-    versions = "; ".join(f"{n} {a} -> {b}" for n, a, b in upgrade.companions if a and b and a != b)
+    versions = "; ".join(f"{n} {a} → {b}" for n, a, b in upgrade.companions if a and b and a != b)
     lines = [
         f"All estimates were computed again with {upgrade.package} {new.version} "
         f"(before: {upgrade.package} {old.version}){f'; also changed: {versions}' if versions else ''}."
@@ -88,7 +88,7 @@ def referee(upgrade: Upgrade) -> str:
         for c in broke:
             lines.append(_sentence(c))
         lost = [c for c in s.changes if c.standing == "worse"]
-        lines += [f"{c.title[:1].upper()}{c.title[1:]}." for c in lost]
+        lines += [f"{capital(c.title.rstrip('.'))}." for c in lost]
         decided = [m for c in s.changes for m in c.moved if m.severity == "decision"]
         if broke:
             lines.append(
@@ -101,7 +101,7 @@ def referee(upgrade: Upgrade) -> str:
 
 def _sentence(c: Change) -> str:
     example = first_number(c)
-    text = f"{c.title[:1].upper()}{c.title[1:]}"
+    text = capital(c.title)
     if example is not None:
         place = f"table {example.table}, column {column_label(example.column)}"
         what = f"{called(example.quantity, 1)} of {example.term}" if example.term else called(example.quantity, 1)

@@ -108,8 +108,7 @@ def sentinel_witnesses(
         for source, result in q.recorded.items():
             if result.transport in NOT_SPEAKING or result.status == "unsupported":
                 continue
-            package = source.removeprefix("r.")
-            name = name_of(source, result.version, package)
+            name = name_of(source, result.version, (engines.get(source).packages or (source,))[0])
             heard.setdefault(q.id, {})[source] = (name, result)
             said.setdefault(source, WitnessRow(source=source, name=name, version=result.version, transport="recorded"))
     reach = Reachability("recorded")
