@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -23,6 +24,23 @@ SKIPPED = frozenset({".git", "__pycache__", "build", "dist", "target", ".venv", 
 _PROBE = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\n"
 
 
+def pip_command() -> list[str]:
+    """Return how a pip is called that knows what this interpreter can have; empty where there is none.
+
+    An environment may be made without pip; the interpreter that it was made from then has one.
+    """
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    uv = uv_command()
+    if uv:
+        return [*uv, "tool", "run", "--python", sys.executable, "pip"]
+    base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    if not base.exists():
+        return []
+    asked = subprocess.run([str(base), "-I", "-c", "import pip"], capture_output=True, check=False)
+    return [str(base), "-m", "pip"] if asked.returncode == 0 else []
+
+
 def latest_version(distribution: str) -> str:
     """Return the newest version that installs on this interpreter.
 
@@ -37,7 +55,10 @@ def latest_version(distribution: str) -> str:
         done = _run([*command, "--only-binary", ":all:", "-"], stdin=distribution)
         found = re.search(rf"(?im)^{re.escape(distribution)}==(\S+)", done.stdout)
     else:
-        command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--ignore-installed", "-q"]
+        pip = pip_command()
+        if not pip:
+            raise EngineMissing("neither pip nor uv is here to ask the package index", hint="name a version")
+        command = [*pip, "install", "--dry-run", "--no-deps", "--ignore-installed", "-q"]
         done = _run([*command, "--only-binary", ":all:", "--report", "-", distribution])
         found = re.search(r'"version":\s*"([^"]+)"', done.stdout.partition('"metadata"')[2])
     if done.returncode or found is None:

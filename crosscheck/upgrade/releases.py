@@ -6,15 +6,13 @@ were yanked, and those that this Python cannot have.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
-import sys
 
-from crosscheck.bridge.environments import uv_command
 from crosscheck.errors import EngineMissing, UsageError
 from crosscheck.upgrade.eras import release
+from crosscheck.upgrade.origins import pip_command
 
 _LINE = re.compile(r"^Available versions:\s*(.+)$", re.MULTILINE)
 _FINAL = re.compile(r"[0-9]+(\.[0-9]+)*(\.post[0-9]+)?")
@@ -56,13 +54,9 @@ def released(distribution: str) -> tuple[str, ...]:
     EngineMissing
         Where the index cannot be asked.
     """
-    if importlib.util.find_spec("pip") is not None:
-        command = [sys.executable, "-m", "pip"]
-    else:
-        uv = uv_command()
-        if not uv:
-            raise EngineMissing("neither pip nor uv is here to ask the package index", hint="pip install uv")
-        command = [*uv, "tool", "run", "--python", sys.executable, "pip"]
+    command = pip_command()
+    if not command:
+        raise EngineMissing("neither pip nor uv is here to ask the package index", hint="pip install uv")
     command += ["index", "versions", distribution, "--disable-pip-version-check", "--no-input"]
     try:
         done = subprocess.run(
