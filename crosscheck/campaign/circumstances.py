@@ -62,7 +62,9 @@ def last_lag(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether the bandwidth reaches the last lag that there is, T - 1."""
     if case.request.time is None:
         return False
-    periods = {int(c) for c in codes_of(case.frame, (case.request.time,)) if c >= 0}
+    matrix = _matrix(case)
+    codes = codes_of(case.frame, (case.request.time,))
+    periods = {int(c) for c in (codes if matrix is None else codes[matrix.rows]) if c >= 0}
     return lag_of(case.request, len(periods)) >= len(periods) - 1
 
 
@@ -190,6 +192,15 @@ def no_reference_period(case: Case, one: Discrepancy, fit: Fit, check: Check) ->
     return not bool(np.any(since == -1))
 
 
+def absorbed_pair(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the effects absorb two regressors or more."""
+    matrix = _matrix(case)
+    if matrix is None or not matrix.fe_codes.size:
+        return False
+    dummies = _with_dummies(matrix)[:, matrix.X.shape[1] :]
+    return sum(_left(dummies, column) <= 1e-10 for column in matrix.X.T) > 1
+
+
 def weights_take_rows(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether rows with all numbers of the formula have no weight."""
     request = case.request
@@ -243,5 +254,6 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "redundant_effects": redundant_effects,
     "leverage_one": leverage_one,
     "no_reference_period": no_reference_period,
+    "absorbed_pair": absorbed_pair,
     "weights_take_rows": weights_take_rows,
 }

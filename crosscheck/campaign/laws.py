@@ -23,7 +23,7 @@ from crosscheck.judging import Cell
 from crosscheck.modelmatrix import model_matrix
 from crosscheck.results import CoefRow, EstimationResult
 from crosscheck.spec import FitRequest
-from crosscheck.verdict import AGREE
+from crosscheck.verdict import AGREE, EXPLAINED
 
 RTOL = 1e-6
 SMALLEST_P = 1e-280
@@ -41,7 +41,7 @@ def explain_laws(
     bad = {c.term for c in cells if c.verdict == "unexplained" and c.quantity in INFERENCE}
     if not bad:
         return list(cells)
-    fine = {(c.term, c.quantity) for c in cells if c.verdict in AGREE}
+    fine = {(c.term, c.quantity) for c in cells if c.verdict in (*AGREE, *EXPLAINED)}
     offered = set(degrees_of_freedom(request, frame, reference, candidate))
     why: dict[str, Explanation] = {}
     for term in bad:

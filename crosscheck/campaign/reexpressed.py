@@ -26,8 +26,8 @@ from crosscheck.verdict import AGREE
 RULE = "ill_conditioned"
 BAD = 1e4
 """From this ratio on of a regressor's length to what is left of it, normal equations keep fewer than eight digits."""
-SMALL = 1e-3
-"""Below this standard deviation a regressor's units alone decide what thresholds in absolute terms make of it."""
+SMALL, LARGE = 1e-3, 1e4
+"""Beyond these standard deviations its units decide what thresholds make of a regressor."""
 DIFFERENT = ("unexplained", "missing_candidate", "missing_reference")
 Compare = Callable[[FitRequest, Frame], Sequence[Cell]]
 
@@ -105,7 +105,7 @@ def reexpressed(request: FitRequest, frame: Frame) -> tuple[float, Frame] | None
             continue
         ratio = length / left
         scale = left / np.sqrt(rest.size)
-        if ratio < BAD and (scale > SMALL or name == outcome):
+        if ratio < BAD and (SMALL < scale < LARGE or name == outcome):
             if name != outcome:
                 basis.append(x[whole])
             continue
