@@ -48,13 +48,31 @@ cc_fit_fixest <- function(request, frame) {
         parts <- return_$parts
         data <- return_$data
       }
-      cc_fixest_model(request, parts, data, weights, needs)
+      if (is.null(request$options$holdout)) {
+        cc_fixest_model(request, parts, data, weights, needs)
+      } else {
+        held <- cc_values(frame, cc_symbol(frame, request$options$holdout, "number"), request)
+        places <- as.integer(attr(data, "row.names"))
+        train <- data[held[places] == 0, , drop = FALSE]
+        c(cc_fixest_model(request, parts, train, weights, needs), list(newdata = data, places = places))
+      }
     },
     own = function(text) grepl("VCOV", text, fixed = TRUE)
   )
   summary_ <- cc_fixest_summary(fit, request, parts, needs)
   seconds <- as.numeric(difftime(Sys.time(), began, units = "secs"))
+  if (!is.null(fit$newdata)) return(cc_fixest_predictions(fit, request, frame, seconds))
   cc_fixest_result(fit, summary_, request, frame, needs, seconds)
+}
+
+# Predictions of all rows by a model that was fitted on some of them.
+cc_fixest_predictions <- function(fit, request, frame, seconds) {
+  values <- matrix(NA_real_, 1L, frame$rows, dimnames = list("predicted", NULL))
+  values[1L, fit$places] <- as.double(stats::predict(fit$model, newdata = fit$newdata, type = "response"))
+  cc_result(
+    "fixest", cc_coefs(character(0), numeric(0)), stats = list(nobs = as.double(fit$model$nobs)), seconds = seconds,
+    blocks = list(cc_block("rows", values))
+  )
 }
 
 # fixest spends two fifths of a small fit on the types of its arguments (package dreamerr, whose setDreamerr_check() says

@@ -81,8 +81,9 @@ def cases_of(settings: Settings, number: int) -> Iterator[Case]:
         )
 
     for prop in (p for p in chosen if p.kind == "differential"):
-        for request in requests:
-            yield case(prop, request, settings.engines)
+        for k, request in enumerate(requests):
+            if not (seed + k) % getattr(prop, "one_in", 1):
+                yield case(prop, request, settings.engines)
     others = [p for p in chosen if p.kind != "differential"]
     if not others:
         return

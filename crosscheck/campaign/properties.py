@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from crosscheck.campaign.case import Property
+from crosscheck.campaign.conditions import SameConditions
 from crosscheck.campaign.differential import EnginesAgree
+from crosscheck.campaign.predictions import PredictionsAgree
 from crosscheck.campaign.relations import RELATIONS, TRUTHS
 from crosscheck.errors import UsageError, nearest
 
@@ -14,7 +16,7 @@ from crosscheck.errors import UsageError, nearest
 @lru_cache(maxsize=1)
 def properties() -> Mapping[str, Property]:
     """Return all properties by id, differential ones first."""
-    found: list[Property] = [EnginesAgree(), *RELATIONS, *TRUTHS]
+    found: list[Property] = [EnginesAgree(), SameConditions(), PredictionsAgree(), *RELATIONS, *TRUTHS]
     return {p.id: p for p in found}
 
 

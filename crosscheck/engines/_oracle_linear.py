@@ -40,6 +40,7 @@ from crosscheck.engines._shared import (
 )
 from crosscheck.errors import DataError, Unsupported
 from crosscheck.formula import INTERCEPT, Formula, parse
+from crosscheck.modelmatrix import model_matrix
 from crosscheck.results import Block, CoefRow, Conventions, EstimationResult, Extra, FitStats
 
 if TYPE_CHECKING:
@@ -350,9 +351,34 @@ def _rows(request: FitRequest, frame: Frame, model: LinearModel) -> tuple[Block,
     return rows_block(request, frame.nrows, used, {"fitted": model.y - resid, "residuals": resid})
 
 
+def _predictions(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
+    """Fit on the rows that are not held out, and predict every row that has values and levels that were seen."""
+    formula = parse(request.formula, columns=frame.names)
+    train = frame[request.options["holdout"]].as_float() == 0
+    whole = model_matrix(formula, frame, unit=request.unit, time=request.time)
+    weights = weights_of(request, frame)
+    inside = train[whole.rows] if weights is None else (train & (np.nan_to_num(weights) > 0))[whole.rows]
+    if not inside.any():
+        raise DataError("every row is held out")
+    dummies, seen = [np.empty((whole.y.size, 0))], np.ones(whole.y.size, dtype=bool)
+    for codes in whole.fe_codes.T:
+        levels = np.unique(codes[inside])
+        seen &= np.isin(codes, levels)
+        dummies.append((codes[:, None] == levels).astype(np.float64))
+    design = np.column_stack([whole.X, *dummies])
+    root = np.ones(int(inside.sum())) if weights is None else np.sqrt(weights[whole.rows][inside])
+    scale = np.maximum(np.linalg.norm(design[inside], axis=0), 1e-300)
+    solved = np.linalg.lstsq(design[inside] / scale * root[:, None], whole.y[inside] * root, rcond=1e-10)[0]
+    predicted = np.where(seen, (design / scale) @ solved, np.nan)
+    blocks = rows_block(request, frame.nrows, whole.rows, {"predicted": predicted})
+    return EstimationResult(engine=engine, stats=FitStats(nobs=float(inside.sum())), blocks=blocks)
+
+
 def fit_linear(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
     """Answer a request for least squares."""
     started = clock.perf_counter()
+    if request.options.get("holdout"):
+        return _predictions(engine, request, frame)
     model = linear_model(request, frame)
     if request.vcov.type == "NW" and model.frequency:
         raise Unsupported("NW with frequency weights has no agreed meaning (never)")

@@ -7,7 +7,7 @@ was asked for; where they differ the answer is ``unsupported`` and never a numbe
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -148,6 +148,8 @@ class Pyfixest:
         refusal = _refusal(request, formula)
         if not refusal:
             raise Unsupported(f"{refusal.reason} ({refusal.reach})")
+        if request.options.get("holdout"):
+            return _predictions(self.id, request, formula, frame)
         model, design, recorded = self._model(request, formula, frame)
         if request.options.get("call"):
             return _plainly(self.id, request, model, design, recorded)
@@ -205,6 +207,38 @@ def tolerances(request: FitRequest) -> tuple[float, float]:
     """Return the tolerances of the demeaner and of a GLM's iterations: the request's own, or the tightest."""
     asked = request.options.get("tolerance")
     return (DEMEANER_TOL, IWLS_TOL) if asked is None else (float(asked), float(asked))
+
+
+def _predictions(engine: str, request: FitRequest, formula: Formula, frame: Frame) -> EstimationResult:
+    """Fit on the rows that are not held out, and predict all rows that can be used."""
+    import pandas as pd
+
+    whole = build(formula, request, frame)
+    train = (frame[request.options["holdout"]].as_float() == 0)[whole.rows]
+    rows = whole.rows.copy()
+    rows[rows] = train
+    full = rows.copy()
+    full[rows] = whole.complete[train]
+    part = replace(
+        whole,
+        data={name: column[train] for name, column in whole.data.items()},
+        rows=rows,
+        complete=whole.complete[train],
+        effects={fe: codes_of(frame, fe)[full] for fe in whole.effects},
+        weights=None if whole.weights is None else whole.weights[train],
+    )
+    if not part.complete.any():
+        raise DataError("every row that can be used is held out")
+    model, recorded = _estimate(request, part, covariance_of(request, frame, part))
+    kind = "link" if request.estimator == "feols" else "response"
+    given = model.predict(newdata=pd.DataFrame(whole.data), type=kind, atol=DEMEANER_TOL, btol=DEMEANER_TOL)
+    return EstimationResult(
+        engine=engine,
+        stats=FitStats(nobs=float(model._N)),
+        blocks=rows_block(request, frame.nrows, whole.rows, {"predicted": given}),
+        conditions=recorded.conditions,
+        seconds=recorded.seconds,
+    )
 
 
 def _of_split(
