@@ -162,10 +162,10 @@ def _plan(package: str, asked: Asked, cache: Path, say: environments.Say) -> _Pl
         first, version, label = f"{file.distribution}=={what}", what, what
     elif what.endswith(".whl"):
         first, version, label = wheel_version(path, file.distribution)
-    elif path.is_dir():
+    elif asked.what.strip() and path.is_dir():
         first, version, label = wheel_version(built_wheel(path, file.distribution, cache, say), file.distribution)
         label = label.replace("+wheel.", "+local.")
-    elif path.is_file():
+    elif asked.what.strip() and path.is_file():
         lines = read_requirements(path)
         line = next((x for x in lines if names_in(x) == file.distribution), None)
         if line is None:
