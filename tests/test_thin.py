@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import math
 import os
@@ -13,9 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crosscheck import engines
 from crosscheck.bridge.framing import pack, read_message
-from crosscheck.errors import UsageError
+from crosscheck.errors import Unsupported, UsageError
 from crosscheck.frame import Column, Frame
+from crosscheck.study import load_study
 from crosscheck.upgrade.calls import Call, call_from_json, require_formula
 from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.eras import adapter_for, changed_defaults, packages, release
@@ -195,3 +198,40 @@ def test_eras_are_merged_by_version():
     assert adapter_for("pyfixest", "0.1.0").refusal
     assert changed_defaults("pyfixest", "0.30.2", "0.60.0", "feols")["fixef_rm"] == ("none", "singleton")
     assert not new.refusal
+
+
+STUDIES = Path(__file__).parents[1] / "fixtures" / "studies"
+
+
+@pytest.mark.parametrize(
+    ("package", "study", "least"),
+    [
+        ("pyfixest", "grunfeld", 40),
+        ("csdid", "mpdta", 200),
+        ("statsmodels", "grunfeld", 28),
+        ("linearmodels", "grunfeld", 28),
+    ],
+)
+def test_a_study_through_the_thin_worker_says_what_the_engine_says(package, study, least):
+    """Two roads to one number: the call of a user with all conventions written out, and crosscheck's own engine."""
+    found = importlib.import_module(f"crosscheck.upgrade.translate_{package}").calls_of(load_study(STUDIES / study))
+    cases = [c for c in found.values() if isinstance(c, Case)]
+    reasons = [c for c in found.values() if isinstance(c, str)]
+    assert cases
+    assert all(reasons)
+    said = run_side(make_side(package, "installed"), cases, hash_seeds=(0,)).results
+    compared = 0
+    for one in cases:
+        try:
+            engine = engines.get(package).fit(one.request, one.witness_frame)
+        except Unsupported:
+            continue
+        assert said[one.id].status == "ok", (one.id, said[one.id].reason)
+        assert {c.term for c in engine.coefs} <= {c.term for c in said[one.id].coefs}, one.id
+        for row in engine.coefs:
+            mine = said[one.id].coef(row.term)
+            for quantity in ("estimate", "std_error"):
+                a, b = getattr(mine, quantity), getattr(row, quantity)
+                assert a == pytest.approx(b, rel=1e-8, nan_ok=True), (one.id, row.term, quantity)
+                compared += 1
+    assert compared >= least

@@ -149,17 +149,23 @@ def arguments_for(adapter, function, words):
     values = adapter.get("values", {})
     out = dict(adapter.get("adds", {}).get(function, {}))
     for name, value in words.items():
+        known = {**values.get("*", {}).get(name, {}), **values.get(function, {}).get(name, {})}
         if lacks.get(name):
-            if value is None or (name in always and always[name] == value):
+            same = value is None or (name in always and always[name] in (value, _spelled(known, value)))
+            if same:
                 continue
             raise Unsupported(
                 f"{function}() of {adapter.get('package')} {adapter.get('version')} has no {name}: {lacks[name]}"
             )
         if isinstance(value, str) and value in refuses.get(name, {}):
             raise Unsupported(f"{adapter.get('package')} {adapter.get('version')}: {refuses[name][value]}")
-        known = {**values.get("*", {}).get(name, {}), **values.get(function, {}).get(name, {})}
-        out[rename.get(name, name)] = known.get(value, value) if isinstance(value, str) else value
+        out[rename.get(name, name)] = _spelled(known, value)
     return out
+
+
+def _spelled(known, value):
+    """Return a value in the spelling of this version."""
+    return known.get(value, value) if isinstance(value, str) else value
 
 
 def _expanded(adapter, words):
