@@ -89,9 +89,8 @@ def _config(request: FitRequest, made: Matrices) -> dict[str, Any]:
 
 
 def _panel(request: FitRequest, made: Matrices, choice: Choice) -> Call:
-    effects = [
-        {(request.unit,): "EntityEffects", (request.time,): "TimeEffects"}.get(name) for name in made.sample.effects
-    ]
+    own: dict[tuple[str | None, ...], str] = {(request.unit,): "EntityEffects", (request.time,): "TimeEffects"}
+    effects = [own.get(name) for name in made.sample.effects]
     if None in effects or len(set(effects)) < len(effects):
         raise NoCall("effects other than those of unit and time are not translated for linearmodels (notimpl)")
     by_time = request.estimator == "re" and request.options.get("effect") == "time"
