@@ -2,8 +2,8 @@
 
 t = b / SE, p from t and the degrees of freedom, b -+ c SE, adjusted R2 from R2 where both exist; and the degrees of
 freedom are those that the request asks for: G - 1 of the fewest clusters or N - K. Of a least squares fit: fitted
-values and residuals add up to the outcome in each row of the sample, of which there are N; residuals sum to zero, and
-R2 and the log-likelihood follow from their squares.
+values and residuals add up to the outcome in each row of the sample, of which there are N; R2 and the log-likelihood
+follow from the squares of residuals.
 """
 
 from __future__ import annotations
@@ -142,7 +142,6 @@ def _of_rows(result: EstimationResult, case: Case) -> Iterator[Item]:
     if not (formula.intercept or formula.fixed_effects):
         return
     mean, ssr = float(w @ y / w.sum()), float(w @ residuals**2)
-    yield "", "residuals", 0.0, float(w @ residuals / w.sum()), RELATIVE * size + 1e-12
     total = float(w @ (y - mean) ** 2)
     if result.stats.r2 is not None and total > w.sum() * (1e-6 * size) ** 2 and residuals.size > 1:
         yield "", "r2", 1 - ssr / total, result.stats.r2, RELATIVE
