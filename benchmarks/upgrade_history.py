@@ -28,6 +28,7 @@ from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.eras import adapter_for, era_file
 from crosscheck.upgrade.sentinel.cases import folder, sentinel_cases
 from crosscheck.upgrade.sentinel.history import (
+    OUTCOME_FILE,
     History,
     Stack,
     compare_versions,
@@ -35,10 +36,12 @@ from crosscheck.upgrade.sentinel.history import (
     read_history,
     sides,
     summary,
+    tables,
 )
 from crosscheck.upgrade.sides import Side, run_side
 
-OUTCOME_FILE = "history.json"
+PAGE = Path(__file__).parents[1] / "docs" / "upgrade_history.md"
+MARK = "<!-- written by benchmarks/upgrade_history.py --write -->"
 
 
 def set_digest(package: str) -> str:
@@ -199,7 +202,10 @@ def main() -> None:
     if words.write:
         sealed = {**outcome, "seal": digest(json.loads(dumps(outcome)))}
         write_atomic(folder() / OUTCOME_FILE, dumps(sealed, indent=1) + "\n")
-        print(f"written: {folder() / OUTCOME_FILE}")
+        page = PAGE.read_text("utf-8")
+        head = page.partition(MARK)[0]
+        write_atomic(PAGE, f"{head}{MARK}\n\n{tables(history, outcome)}")
+        print(f"written: {folder() / OUTCOME_FILE}, {PAGE}")
 
 
 if __name__ == "__main__":

@@ -218,8 +218,7 @@ def _provided(
 ) -> Environment:
     recipe = Recipe(needs=NEEDS, constraints=tuple(sorted(bounds)), python=python)
     made = environments.provide(cache, plan.requirements, say=say, recipe=recipe)
-    main = next(iter(plan.adapter.table.functions.values()))
-    imports(made, [main.partition(":")[0]])
+    imports(made, sorted({p.partition(":")[0] for p in plan.adapter.table.functions.values()}))
     return made
 
 

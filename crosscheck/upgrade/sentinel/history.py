@@ -7,6 +7,7 @@ that moved at its release and at the releases beside it.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from crosscheck.canon import digest
+from crosscheck.errors import ReferenceError_
 from crosscheck.results import EstimationResult
 from crosscheck.spec import Model
 from crosscheck.upgrade.cases import Case
@@ -22,6 +25,7 @@ from crosscheck.upgrade.sentinel.movement import STATUS, TERM, Moved, moved, sid
 from crosscheck.upgrade.sentinel.witness import recorded_answers
 
 HISTORY_FILE = "history.toml"
+OUTCOME_FILE = "history.json"
 
 
 class Where(Model):
@@ -181,3 +185,53 @@ def sides(found: Iterable[Moved], cases: Mapping[str, Case]) -> dict[str, dict[s
         if said is not None:
             counts.setdefault(said[0], Counter())[said[1]] += 1
     return {engine: dict(sorted(c.items())) for engine, c in sorted(counts.items())}
+
+
+def read_outcome(where: Path) -> dict[str, Any]:
+    """Read what the last real run of the list saw.
+
+    Raises
+    ------
+    ReferenceError_
+        Where the file was changed after it was written.
+    """
+    path = where / OUTCOME_FILE
+    raw: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    seal = raw.pop("seal", "")
+    if digest(raw) != seal:
+        raise ReferenceError_(
+            "the outcome was changed after it was written: its seal does not fit",
+            where=str(path),
+            hint="run benchmarks/upgrade_history.py --write",
+        )
+    return raw
+
+
+def tables(history: History, outcome: Mapping[str, Any]) -> str:
+    """Return the two tables of docs/upgrade_history.md."""
+    lines = [
+        "| release | change | kind | what it says, where | moved | numbers, cases | R |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    found = {row["id"]: row for row in outcome["changes"]}
+    for c in history.change:
+        row = found.get(c.id, {})
+        said = "; ".join(
+            f"{engine}: " + ", ".join(f"{n} {side}" for side, n in counts.items())
+            for engine, counts in row.get("witnesses", {}).items()
+        )
+        size = f"{row['numbers']:,}, {row['cases']}" if row.get("numbers") else "**none**"
+        moves = ", ".join(f"`{q}`" for q in c.quantities)
+        release = f"{c.package} {c.before} → {c.at}"
+        lines.append(f"| {release} | `{c.id}` | {c.kind} | {c.what} ({c.reference}) | {moves} | {size} | {said} |")
+    lines += [
+        "",
+        "| releases | cases, answered | beyond drift | drift | who says that nothing changes |",
+        "|---|---|---|---|---|",
+    ]
+    pairs = {(p["package"], p["before"], p["at"]): p for p in outcome["pairs"]}
+    for s in history.silent:
+        p = pairs.get((s.package, s.before, s.at))
+        seen = f"{p['cases']}, {p['answered']} | {p['breaks']} | {p['drift']}" if p else "not run | |"
+        lines.append(f"| {s.package} {s.before} → {s.at} | {seen} | {s.reference} |")
+    return "\n".join(lines) + "\n"

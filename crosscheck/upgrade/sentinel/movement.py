@@ -20,6 +20,7 @@ AGREES = 1e-6
 FITTED = ("fitted", "residuals", "prediction")
 Size = Literal["drift", "break"]
 STATUS = "status"
+NO_ANSWER = "no answer within"
 TERM = "term"
 DROPPED = "dropped"
 
@@ -38,8 +39,8 @@ class Moved:
 
 def moved(case: str, old: EstimationResult, new: EstimationResult) -> Iterator[Moved]:
     """Yield what differs between two answers; what one version does not report or lacks is no movement."""
-    if "unsupported" in (old.status, new.status):
-        return
+    if "unsupported" in (old.status, new.status) or any(r.reason.startswith(NO_ANSWER) for r in (old, new)):
+        return  # a call that was killed for its time says nothing of the version
     if old.status != new.status:
         words = (old.reason or old.status, new.reason or new.status)
         yield Moved(case=case, term="", quantity=STATUS, size="break", old=words[0], new=words[1])
