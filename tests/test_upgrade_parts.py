@@ -266,3 +266,14 @@ def test_what_makes_no_comparison_is_refused(given, words):
 
 def test_releases_are_in_the_order_of_their_numbers():
     assert sorted(["0.10.0", "0.9.1", "0.10.0.post1", "0.9"], key=_order) == ["0.9", "0.9.1", "0.10.0", "0.10.0.post1"]
+
+
+def test_a_record_of_the_same_version_is_told_from_the_live_one():
+    from crosscheck.upgrade.model import SideRow
+    from crosscheck.upgrade.summary import label
+
+    live = SideRow(id="a", package="p", version="1", asked="", transport="live", state={"p": "1", "numpy": "2"})
+    kept = SideRow(id="b", package="p", version="1", asked="", transport="recorded", state={"p": "1"})
+    assert label(kept, live) == "1 (recorded) -> 1"
+    other = SideRow(id="c", package="p", version="1", asked="", transport="live", state={"p": "1", "numpy": "1"})
+    assert label(other, live) == "1, numpy 1 -> 2"

@@ -30,6 +30,8 @@ def label(old: SideRow, new: SideRow) -> str:
         for name in dict.fromkeys((*old.state, *new.state))
         if old.state.get(name) != new.state.get(name) and name != "platform"
     ]
+    if old.transport != new.transport:
+        return f"{old.version} ({old.transport}) -> {new.version}"
     return f"{new.version}, {listing(differs, 4)}" if differs else f"{old.version} -> {new.version}"
 
 
