@@ -12,8 +12,8 @@ from pydantic import Field
 from crosscheck.design_options import DESIGN_ENGINES, DESIGN_OPTIONS, WITHOUT_REGRESSION
 from crosscheck.spec import Model
 
-PANEL_ESTIMATORS = frozenset({"re", "between", "att_gt", "sunab"})
-WITHOUT_FORMULA = frozenset({"att_gt"}) | WITHOUT_REGRESSION
+PANEL_ESTIMATORS = frozenset({"re", "between", "att_gt", "sunab", "did2s"})
+WITHOUT_FORMULA = frozenset({"att_gt", "did2s"}) | WITHOUT_REGRESSION
 
 
 class NoOptions(Model):
@@ -108,6 +108,20 @@ class SunabOptions(Model):
     aggregation: Literal["none", "simple", "dynamic", "group"] = "dynamic"
 
 
+class Did2sOptions(Model):
+    """``did2s``: two-stage differences in differences (Gardner 2022), one average effect on the treated, ``overall``.
+
+    ``treated`` is a column of 0 and 1. Standard errors are those of both stages together, clustered by the units, or by
+    the column's one cluster.
+    """
+
+    y: str
+    treated: str
+    unit: str | None = None
+    time: str | None = None
+    covariates: tuple[str, ...] = ()
+
+
 OPTIONS: dict[str, type[Model]] = {
     "feols": FitOptions,
     "fepois": FitOptions,
@@ -116,6 +130,7 @@ OPTIONS: dict[str, type[Model]] = {
     "between": NoOptions,
     "att_gt": AttGtOptions,
     "sunab": SunabOptions,
+    "did2s": Did2sOptions,
     **DESIGN_OPTIONS,
 }
 
@@ -132,6 +147,7 @@ DEFAULT_ENGINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "between": _PANEL,
     "att_gt": (("csdid", "oracle"), ("r.did",)),
     "sunab": (("pyfixest", "oracle"), ("r.fixest",)),
+    "did2s": (("pyfixest", "oracle"), ("r.fixest",)),
     **DESIGN_ENGINES,
 }
 """Candidates and references where a study names none; ids that this installation does not know are left out."""

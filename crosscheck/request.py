@@ -59,7 +59,7 @@ def build_request(declared: Declared, estimator: Estimator, column: ColumnTable,
         if declared.data is not None:
             need(weights.column, declared.kinds, ("integer", "float"), f"{declared.file}, {key}, weights", "a weight")
         used.append(weights.column)
-    used += [options[k] for k in ("y", "unit", "time", "cohort") if isinstance(options.get(k), str)]
+    used += [options[k] for k in ("y", "unit", "time", "cohort", "treated") if isinstance(options.get(k), str)]
     used += [*options.get("covariates", ()), *design_columns, *(n for n in (unit, time) if n)]
     return FitRequest(
         estimator=estimator,
@@ -129,7 +129,7 @@ def _options(
             options[name] = value
     if estimator == "sunab" and formula is not None:
         _fill_sunab(declared, options, formula, key)
-    for name in ("y", "unit", "time", "cohort", "weights"):
+    for name in ("y", "unit", "time", "cohort", "treated", "weights"):
         if isinstance(options.get(name), str):
             declared.kind(options[name], f"{key}, options.{name}")
     for name in options.get("covariates", ()):

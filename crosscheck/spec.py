@@ -28,7 +28,7 @@ Design = Literal[
 Also = Literal[
     "fitted", "residuals", "predicted", "log_likelihood", "wald", "f", "adj_r2_within", "pseudo_r2", "deviance"
 ]
-Estimator = Literal["feols", "fepois", "feglm", "re", "between", "att_gt", "sunab", Design]
+Estimator = Literal["feols", "fepois", "feglm", "re", "between", "att_gt", "sunab", "did2s", Design]
 
 
 class Model(BaseModel):

@@ -25,6 +25,7 @@ CC_GLM_ITER <- 100L
 
 cc_fit_fixest <- function(request, frame) {
   began <- Sys.time()
+  if (request$estimator == "did2s") return(cc_fixest_two_stage(request, frame, began))
   parts <- cc_formula(request$formula, frame)
   weights <- cc_weights_symbol(request, frame)
   needs <- cc_vcov_symbols(request, frame)
@@ -63,6 +64,59 @@ cc_fit_fixest <- function(request, frame) {
   seconds <- as.numeric(difftime(Sys.time(), began, units = "secs"))
   if (!is.null(fit$newdata)) return(cc_fixest_predictions(fit, request, frame, seconds))
   cc_fixest_result(fit, summary_, request, frame, needs, seconds)
+}
+
+# Two-stage differences in differences (Gardner 2022): two regressions of fixest, and the covariance of both as one GMM
+# problem in base R, by the formula of crosscheck/engines/_two_stage.py.
+cc_fixest_two_stage <- function(request, frame, began) {
+  o <- request$options
+  number <- function(name) as.double(cc_values(frame, cc_symbol(frame, name, "number"), request))
+  group <- function(name) as.integer(cc_values(frame, cc_symbol(frame, name, "category"), request))
+  covariates <- unlist(o$covariates)
+  unit_ <- if (is.null(o$unit)) request$unit else o$unit
+  time_ <- if (is.null(o$time)) request$time else o$time
+  data <- data.frame(y = number(o$y), d = number(o$treated), u = group(unit_), t = group(time_))
+  for (k in seq_along(covariates)) data[[paste0("x", k)]] <- number(covariates[[k]])
+  keep <- stats::complete.cases(data)
+  cluster <- if (length(request$vcov$cluster)) group(request$vcov$cluster[[1L]]) else data$u
+  data <- data[keep, , drop = FALSE]
+  cluster <- cluster[keep]
+  if (anyNA(cluster)) stop("a cluster is missing in a row of the sample", call. = FALSE)
+  out <- data$d == 1
+  if (!any(out) || all(out)) stop("two stages need treated and untreated rows", call. = FALSE)
+  if (!all(data$u %in% data$u[!out]) || !all(data$t %in% data$t[!out])) {
+    cc_unsupported("a unit or period has no untreated row: its effect is not identified")
+  }
+  right <- Reduce(function(a, b) call("+", a, b), lapply(setdiff(names(data), c("y", "d", "u", "t")), as.name))
+  first_ <- eval(call("~", quote(y), call("|", if (is.null(right)) 1 else right, quote(u + t))), cc_sealed())
+  first <- fixest::feols(
+    first_, data = data[!out, , drop = FALSE], fixef.rm = "none", fixef.tol = CC_FIXEF_TOL,
+    fixef.iter = CC_FIXEF_ITER, nthreads = 1L, notes = FALSE
+  )
+  data$left <- data$y - stats::predict(first, newdata = data)
+  second <- fixest::feols(left ~ 0 + d, data = data, nthreads = 1L, notes = FALSE)
+  effect <- unname(stats::coef(second)[[1L]])
+  dummies <- function(g) outer(g, sort(unique(g)), `==`) * 1
+  X <- cbind(as.matrix(data[setdiff(names(data), c("y", "d", "u", "t", "left"))]), dummies(data$u), dummies(data$t))
+  X <- sweep(X, 2L, pmax(apply(abs(X), 2L, max), 1e-300), "/")
+  X0 <- X * !out
+  parts <- svd(X0)
+  held <- parts$d > 1e-10 * parts$d[[1L]]
+  half <- X0 %*% parts$v[, held, drop = FALSE] %*% diag(1 / parts$d[held]^2, sum(held)) %*% t(parts$v[, held, drop = FALSE])
+  scores <- out * (data$left - effect * out) - (!out) * data$left * drop(half %*% colSums(X * out))
+  sums <- rowsum(scores, cluster)
+  se <- sqrt(sum(sums^2)) / sum(out)
+  z <- stats::qnorm(1 - (1 - request$conf_level) / 2)
+  cc_result(
+    "fixest",
+    cc_coefs("overall", effect, se, effect / se, 2 * stats::pnorm(-abs(effect / se)), effect - z * se, effect + z * se, Inf),
+    stats = list(nobs = as.double(nrow(data))),
+    conventions = cc_conventions(
+      vcov = "CRV1", cluster = unlist(request$vcov$cluster), n_clusters = nrow(sums), distribution = "normal", df_t = Inf,
+      rows_dropped = as.integer(frame$rows - nrow(data))
+    ),
+    seconds = as.numeric(difftime(Sys.time(), began, units = "secs"))
+  )
 }
 
 # Predictions of all rows by a model that was fitted on some of them.

@@ -20,7 +20,7 @@ from crosscheck.spec import Also, FitRequest, SscSpec, VcovSpec, WeightsSpec
 
 REQUEST_STREAM = 7_919
 FEATURES = (
-    *("feols", "fepois", "feglm", "att_gt", "sunab", "re", "between", *DESIGNS),
+    *("feols", "fepois", "feglm", "att_gt", "sunab", "did2s", "re", "between", *DESIGNS),
     *("iid", "HC1", "HC2", "HC3", "CRV1", "CRV1:2", "CRV3", "NW", "DK"),
     *("fe:1", "fe:2", "fe:3", "fe^fe", "iv", "i", "lag", "poly", "no-constant", "ssc"),
     *("weights:analytic", "weights:frequency", "logit", "probit"),

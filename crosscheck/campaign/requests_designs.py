@@ -21,6 +21,8 @@ from crosscheck.spec import FitRequest, SscSpec, VcovSpec
 DESIGN_STREAM = 15_485_863
 RARITY = 2
 """One of so many panels is asked a design beside its estimations."""
+TWO_STAGE = 5
+"""One of so many panels with treated units is asked two-stage differences in differences instead."""
 DRAWS = 12
 ENUMERATED = 6
 QUANTILES = ("r7", "r6", "r2", "r1", "r3", "r4", "r5", "r8", "r9", "stata", "stata_altdef")
@@ -32,6 +34,8 @@ DESIGNS = (
 
 def draw_designs(panel: Panel, seed: int) -> tuple[FitRequest, ...]:
     """Return the design that a seed stands for; none for most panels, and where the panel offers none."""
+    if panel.spec.cohorts and panel.spec.outcome == "continuous" and not seed % TWO_STAGE:
+        return (_two_stage(seeded_choice(panel, seed, DESIGN_STREAM)),)
     choice = seeded_choice(panel, seed, DESIGN_STREAM)
     if not choice.one_in(RARITY):
         return ()
@@ -57,6 +61,23 @@ def _sample_labels(choice: Choice, column: str, used: Sequence[str]) -> tuple[st
         if frame[name].kind == "float":
             rows &= np.isfinite(frame[name].as_float())
     return frame.take(rows)[column].codes()[1] if rows.any() else ()
+
+
+def _two_stage(choice: Choice) -> FitRequest:
+    panel = choice.panel
+    covariates = tuple(panel.regressors[: choice.pick((0, 1, 2))])
+    clusters = tuple(n for n in ("cluster", "region") if choice.has(n))
+    vcov = VcovSpec(type="CRV1", cluster=(choice.pick(clusters),)) if clusters and choice.pick((0, 1)) else VcovSpec()
+    options = filled("did2s", y="y", treated="treated", unit="unit", time="time", covariates=covariates)
+    return FitRequest(
+        estimator="did2s",
+        unit="unit",
+        time="time",
+        vcov=vcov,
+        options=options,
+        conf_level=choice.pick((0.95, 0.9)),
+        columns=("y", "treated", "unit", "time", *covariates, *vcov.cluster),
+    )
 
 
 def _terms(choice: Choice) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from crosscheck.engines import _oracle_code
 from crosscheck.engines._oracle_linear import fit_linear
+from crosscheck.engines._two_stage import closed_form, two_stage_support
 from crosscheck.engines.base import YES, Support
 from crosscheck.errors import Unsupported
 from crosscheck.formula import functions, parse
@@ -34,6 +35,8 @@ class OracleEngine:
             return Support("never", f"{request.estimator} has no closed form")
         if request.estimator == "att_gt":
             return _att_gt(request)
+        if request.estimator == "did2s":
+            return two_stage_support(request)
         if request.estimator in ("re", "between"):
             return _panel(request)
         if request.estimator not in ("feols", "sunab"):
@@ -67,6 +70,8 @@ class OracleEngine:
             raise Unsupported(f"{refusal.reason} ({refusal.reach})")
         if request.estimator == "feols":
             return fit_linear(self.id, request, frame)
+        if request.estimator == "did2s":
+            return closed_form(self.id, request, frame)
         if request.estimator == "sunab":
             from crosscheck.engines._oracle_sunab import fit_sunab
 

@@ -35,6 +35,7 @@ from crosscheck.engines._shared import (
     wanted,
 )
 from crosscheck.engines._sunab import aggregation
+from crosscheck.engines._two_stage import by_pyfixest, two_stage_support
 from crosscheck.engines._ways import PART, SPLITS, several, written_out
 from crosscheck.engines.base import YES, Support
 from crosscheck.errors import DataError, Unsupported
@@ -114,6 +115,8 @@ class Pyfixest:
 
     def supports(self, request: FitRequest) -> Support:
         """Say whether pyfixest gives exactly what the request asks for."""
+        if request.estimator == "did2s":
+            return two_stage_support(request)
         if request.estimator not in ("feols", "fepois", "feglm", "sunab"):
             lacking = {
                 "re": ("notyet", "pyfixest has no random effects"),
@@ -144,6 +147,8 @@ class Pyfixest:
         DataError
             Where the sample is empty, saturated, or all regressors are collinear.
         """
+        if request.estimator == "did2s":
+            return by_pyfixest(self.id, request, frame)
         formula = parse(request.formula, columns=frame.names)
         refusal = _refusal(request, formula)
         if not refusal:

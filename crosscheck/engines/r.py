@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 from crosscheck.engines import _r_code
+from crosscheck.engines._two_stage import two_stage_support
 from crosscheck.engines.base import YES, Reach, Support
 from crosscheck.errors import UsageError
 from crosscheck.formula import Formula, functions, parse
@@ -83,6 +84,9 @@ def _common(request: FitRequest, formula: Formula | None) -> tuple[Check, ...]:
 
 
 def _fixest_checks(request: FitRequest, formula: Formula | None) -> tuple[Check, ...]:
+    if request.estimator == "did2s":
+        known = two_stage_support(request)
+        return ((not known, known.reach, known.reason),)
     assert formula is not None
     vcov, iv = request.vcov.canonical, formula.iv is not None
     has_sunab = "sunab" in functions(formula)
@@ -268,7 +272,7 @@ def _did_checks(request: FitRequest, formula: Formula | None) -> tuple[Check, ..
 FIXEST = REngine(
     id="r.fixest",
     packages=("fixest",),
-    estimators=("feols", "fepois", "feglm", "sunab"),
+    estimators=("feols", "fepois", "feglm", "sunab", "did2s"),
     checks=_fixest_checks,
     writer=_r_code.fixest,
 )
