@@ -83,7 +83,9 @@ cc_plm_model <- function(request, frame, parts, needs) {
     if (request$options$method %in% c("walhus", "amemiya")) arguments$random.dfcor <- CC_DFCOR
   }
   model <- do.call(plm::plm, arguments, quote = TRUE)
-  rows <- match(rownames(model$model), rownames(data))
+  # plm sorts the rows, and leaves some out where a lag has none before it: they are known by unit and period
+  index_ <- attr(model$model, "index")
+  rows <- match(paste(index_[[1L]], index_[[2L]], sep = "\r"), paste(data[[unit]], data[[time]], sep = "\r"))
   used <- data[rows, , drop = FALSE]
   spelled <- cc_indicator_names(cc_calls_of(rhs, "i"), used, place)
   rename <- function(x) {

@@ -17,6 +17,7 @@ from crosscheck.campaign.reexpressed import reexpressed
 from crosscheck.engines._shared import codes_of, lag_of
 from crosscheck.errors import CrosscheckError
 from crosscheck.formula import parse
+from crosscheck.formula_tree import INTERCEPT
 from crosscheck.modelmatrix import ModelMatrix, model_matrix
 
 Floats = NDArray[np.float64]
@@ -154,7 +155,7 @@ def perfect_fit(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     if case.request.estimator in ("re", "between") and case.request.unit is not None:
         codes = codes_of(case.frame, (case.request.unit,))[matrix.rows]
         x = np.hstack([x, (codes[:, None] == np.unique(codes)).astype(np.float64)])
-    return _left(x, matrix.y) <= 1e-10
+    return _left(x, matrix.y) <= 1e-8
 
 
 def redundant_effects(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
@@ -190,6 +191,18 @@ def no_reference_period(case: Case, one: Discrepancy, fit: Fit, check: Check) ->
         return False
     since = case.frame[time].as_float() - case.frame[cohort].as_float()
     return not bool(np.any(since == -1))
+
+
+def constant_regressor(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether a regressor does not vary in the rows that have a weight."""
+    matrix = _matrix(case)
+    if matrix is None:
+        return False
+    x = matrix.X
+    if case.request.weights is not None:
+        x = x[case.frame[case.request.weights.column].as_float()[matrix.rows] > 0]
+    named = [j for j, name in enumerate(matrix.names) if name != INTERCEPT]
+    return bool(x.size) and any(np.ptp(x[:, j]) == 0 for j in named)
 
 
 def absorbed_pair(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
@@ -254,6 +267,7 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "redundant_effects": redundant_effects,
     "leverage_one": leverage_one,
     "no_reference_period": no_reference_period,
+    "constant_regressor": constant_regressor,
     "absorbed_pair": absorbed_pair,
     "weights_take_rows": weights_take_rows,
 }
