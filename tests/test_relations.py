@@ -15,6 +15,7 @@ from crosscheck.campaign.known_truth import ALPHA, BOUND, binomial_within
 from crosscheck.campaign.precision import precision_of
 from crosscheck.campaign.relations import RELATIONS, TRUTHS
 from crosscheck.campaign.requests import draw_requests
+from crosscheck.campaign.screen import check
 from crosscheck.engines.oracle import ENGINE as ORACLE
 from crosscheck.errors import CrosscheckError, Unsupported
 from crosscheck.results import CoefRow, EstimationResult, FitStats, failed
@@ -164,6 +165,8 @@ def test_another_process_is_asked_where_there_is_one():
     checked = PROPERTIES["other_process"].check(a_case(), Two())
     assert [d.identity.quantity for d in checked.discrepancies] == ["terms"]
     assert PROPERTIES["other_process"].check(a_case(), oracle).reason == "there is no other process"
+    found, _ = check(a_case().with_(rule="other_process"), Two())  # as a campaign asks it
+    assert [d.identity.quantity for d in found.discrepancies] == ["terms"]
 
 
 def test_pyfixest_reads_a_data_frame_in_any_dress():

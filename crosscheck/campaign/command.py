@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from crosscheck import engines
+from crosscheck.campaign import other_pandas
 from crosscheck.campaign.budget import Budget, budget_of
 from crosscheck.campaign.corpus import read_corpus
 from crosscheck.campaign.driver import Campaign, Tally, run_campaign
@@ -23,7 +24,7 @@ from crosscheck.campaign.stream import CAMPAIGN_FILE, read_events
 from crosscheck.canon import write_atomic
 from crosscheck.errors import EngineMissing, UsageError, nearest
 from crosscheck.plan import EngineInfo, Reachability
-from crosscheck.store import require_writable
+from crosscheck.store import cache_dir, require_writable
 
 DEFAULT_ENGINES = (
     *("oracle", "r.fixest", "r.did", "r.lm", "r.plm", "r.clubsandwich", "designs", "r.designs", "r.matchit"),
@@ -74,6 +75,8 @@ def campaign_command(asked: CampaignRequest) -> int:
         return record_corpus(asked.corpus or CORPUS_FOLDER, budget, infos, asked.seed or 0)
     folder, numbers, infos = _corpus(asked, infos)
     _enough(infos, folder)
+    if other_pandas.ID in names:
+        _other_pandas(tuple(infos))
     require_writable(asked.out, "the folder of the campaign", hint="name another folder with --out")
     settings = settings_of(asked.profile, tuple(infos), names, asked.seed or 0)
     campaign = Campaign(
@@ -143,6 +146,18 @@ def _corpus(asked: CampaignRequest, infos: dict[str, EngineInfo]) -> tuple[str, 
         return "", (), kept
     click.echo(f"R is replayed from {corpus.path} ({len(corpus.answers)} fits, {corpus.recorded_on[:10]})", err=True)
     return str(corpus.path.parent.resolve()), corpus.seeds, kept
+
+
+def _other_pandas(wanted: tuple[str, ...]) -> None:
+    """Have the environment with another pandas at hand, as was asked for by name."""
+    if not set(wanted) & set(other_pandas.FRAMED):
+        raise EngineMissing(
+            f"{other_pandas.ID} needs an engine whose package is handed a data frame",
+            allowed=", ".join(other_pandas.FRAMED),
+            hint="name one with --engines, or leave --properties other_pandas out",
+        )
+    place = other_pandas.build(cache_dir(), lambda text: click.echo(f"crosscheck: {text}", err=True))
+    click.echo(f"held against pandas {place.versions['pandas']}: {other_pandas.ID}", err=True)
 
 
 def _enough(infos: dict[str, EngineInfo], corpus: str) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from crosscheck import engines
 from crosscheck.bridge import FitItem, Worker
 from crosscheck.bridge.process import ProtocolError, WorkerDied, WorkerTimeout
+from crosscheck.campaign import other_pandas
 from crosscheck.campaign.case import Ask
 from crosscheck.campaign.corpus import Corpus
 from crosscheck.errors import DataError
@@ -22,6 +23,7 @@ from crosscheck.plan import lane_of
 from crosscheck.results import EstimationResult, failed
 from crosscheck.runner import Workers
 from crosscheck.spec import FitRequest
+from crosscheck.store import cache_dir
 
 FRAMES_A_MESSAGE = 48
 Key = tuple[str, str, str]
@@ -66,6 +68,16 @@ class Fitter:
             return failed(engine, f"{engine} is not here", transport="missing")
         worker = self.workers.of(lane_of(engine), second=True, threads=2)
         result = worker.fit(engine, request, frame, timeout=self.timeout)
+        return result.with_(version=result.version or self.versions[engine])
+
+    def under_other_pandas(self, engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
+        """Fit in the environment with another pandas, where it was built."""
+        if engine not in self.versions:
+            return failed(engine, f"{engine} is not here", transport="missing")
+        python = other_pandas.interpreter(cache_dir())
+        if python is None:
+            return failed(engine, other_pandas.OtherPandas.absent, transport="missing")
+        result = self.workers.of(f"python@{python}").fit(engine, request, frame, timeout=self.timeout)
         return result.with_(version=result.version or self.versions[engine])
 
     def forget(self) -> None:

@@ -8,20 +8,26 @@ from functools import lru_cache
 from crosscheck.campaign.case import Property
 from crosscheck.campaign.conditions import SameConditions
 from crosscheck.campaign.differential import EnginesAgree
+from crosscheck.campaign.other_pandas import OtherPandas
 from crosscheck.campaign.predictions import PredictionsAgree
 from crosscheck.campaign.relations import RELATIONS, TRUTHS
 from crosscheck.errors import UsageError, nearest
+
+ON_REQUEST = frozenset({OtherPandas.id})
+"""Properties that are checked only where they are named: something is installed for them."""
 
 
 @lru_cache(maxsize=1)
 def properties() -> Mapping[str, Property]:
     """Return all properties by id, differential ones first."""
-    found: list[Property] = [EnginesAgree(), SameConditions(), PredictionsAgree(), *RELATIONS, *TRUTHS]
+    found: list[Property] = [EnginesAgree(), SameConditions(), PredictionsAgree(), *RELATIONS, *TRUTHS, OtherPandas()]
     return {p.id: p for p in found}
 
 
 def chosen(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the ids of properties by ids or kinds; all of them where none is named.
+    """Return the ids of properties by ids or kinds; all where none is named.
+
+    Those in ``ON_REQUEST`` must be named themselves.
 
     Raises
     ------
@@ -38,4 +44,6 @@ def chosen(names: Iterable[str]) -> tuple[str, ...]:
                 allowed=", ".join((*sorted(kinds), *known)),
                 hint=nearest(name, (*known, *kinds)),
             )
-    return tuple(p.id for p in known.values() if not wanted or p.id in wanted or p.kind in wanted)
+    return tuple(
+        p.id for p in known.values() if p.id in wanted or (p.id not in ON_REQUEST and (not wanted or p.kind in wanted))
+    )

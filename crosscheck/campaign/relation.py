@@ -121,37 +121,46 @@ def discrepancy(rule: str, title: str, one: Difference, first: EstimationResult,
 
 
 class OtherProcess:
-    """Another process, another hash seed and two threads: the same numbers."""
+    """Another process, another hash seed and two threads: the same numbers.
+
+    ``way`` is the method of a ``fit`` that asks there, ``absent`` what is said of a ``fit`` without one.
+    """
 
     id = "other_process"
     kind: PropertyKind = "relation"
     title = "Another process with another hash seed and two threads gives the same numbers."
+    way = "elsewhere"
+    absent = "there is no other process"
 
     def applies(self, case: Case) -> str:
         """Return an empty string: every request can be asked again."""
         return ""
 
+    def engines(self, case: Case) -> tuple[str, ...]:
+        """Return the engines of a case that are asked."""
+        return case.engines
+
     def asks(self, case: Case) -> Sequence[Ask]:
         """Return the question of the first process."""
-        return tuple(Ask(engine=e, request=case.request, frame=case.frame) for e in case.engines)
+        return tuple(Ask(engine=e, request=case.request, frame=case.frame) for e in self.engines(case))
 
     def check(self, case: Case, fit: Fit) -> Checked:
-        """Ask here and elsewhere; a ``fit`` that knows no elsewhere compares nothing."""
-        elsewhere = getattr(fit, "elsewhere", None)
-        if elsewhere is None:
-            return Checked(reason="there is no other process")
+        """Ask here and there; a ``fit`` that knows no other place compares nothing."""
+        there = getattr(fit, self.way, None)
+        if there is None:
+            return Checked(reason=self.absent)
         precision = precision_of(case.request, case.frame)
         if precision.reason:
             return Checked(reason=precision.reason)
         question = Question(request=case.request, frame=case.frame)
         twin = Twin(first=question, second=question)
         compared, found, reason = 0, [], ""
-        for engine in case.engines:
+        for engine in self.engines(case):
             first = fit(engine, case.request, case.frame)
             if first.status == "unsupported":
                 reason = reason or first.reason
                 continue
-            done, differences, why = answers(first, elsewhere(engine, case.request, case.frame), twin, precision)
+            done, differences, why = answers(first, there(engine, case.request, case.frame), twin, precision)
             compared += done
             reason = reason or why
             found += [discrepancy(self.id, self.title, d, first, case) for d in primary(differences)]
@@ -170,8 +179,9 @@ def answers(
     first: EstimationResult, second: EstimationResult, twin: Twin, precision: Precision
 ) -> tuple[int, list[Difference], str]:
     """Hold two answers against each other; one that fails alone is a difference, two that fail say nothing."""
-    if "missing" in (first.transport, second.transport):
-        return 0, [], f"{first.engine} is not here"
+    gone = next((r for r in (first, second) if r.transport == "missing"), None)
+    if gone is not None:
+        return 0, [], (gone.reason or f"{gone.engine} is not here")[:200]
     words = (first.status, second.status)
     if "unsupported" in words:
         refused = first if first.status == "unsupported" else second

@@ -127,18 +127,28 @@ def check(case: Case, fit: Fit) -> tuple[Checked, dict[str, str]]:
 
     A property that itself fails is a discrepancy of the harness and stops nothing else.
     """
-    engines: dict[str, str] = {}
+    noted = _Noted(fit)
+    try:
+        return properties()[case.rule].check(case, noted), noted.engines
+    except CrosscheckError as error:
+        return Checked(reason=f"not checked: {error.what}"[:300]), noted.engines
 
-    def noted(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
-        result = fit(engine, request, frame)
+
+class _Noted:
+    """A ``fit`` that notes how each engine came off; other ways of asking are those of the ``fit`` itself."""
+
+    def __init__(self, fit: Fit) -> None:
+        self._fit = fit
+        self.engines: dict[str, str] = {}
+
+    def __call__(self, engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
+        result = self._fit(engine, request, frame)
         status = "missing" if result.transport == "missing" else result.status
-        engines[engine] = status if engines.get(engine, "ok") == "ok" else engines[engine]
+        self.engines[engine] = status if self.engines.get(engine, "ok") == "ok" else self.engines[engine]
         return result
 
-    try:
-        return properties()[case.rule].check(case, noted), engines
-    except CrosscheckError as error:
-        return Checked(reason=f"not checked: {error.what}"[:300]), engines
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fit, name)
 
 
 def _row(case: Case, checked: Checked, engines: Mapping[str, str], fit: Fit) -> Event:
