@@ -285,6 +285,14 @@ def test_the_newest_versions_are_named_where_one_does_not_exist(tmp_path, monkey
         provide(tmp_path / "cache", ("toyreg==9.9",))
 
 
+def test_an_index_that_does_not_answer_is_not_one_without_versions(tmp_path, monkeypatch):
+    text = "WARNING: Retrying (Retry(total=1)) ERROR: Could not find a version (from versions: none)"
+    fake_uv(tmp_path / "tools", monkeypatch, f'{MAKES}\nif [ "$1" = pip ]; then echo "{text}" >&2; exit 1; fi\n')
+    with pytest.raises(EngineMissing, match="index cannot be reached") as raised:
+        provide(tmp_path / "cache", ("toyreg==9.9",))
+    assert "connection" in raised.value.hint
+
+
 class TestOldPyfixest:
     """What older versions call otherwise, against stand-ins with their signatures."""
 

@@ -289,13 +289,14 @@ def _run(command: Sequence[str], folder: Path, requirements: Sequence[str], inte
     words = " ".join((done.stderr or done.stdout).split())
     python = f"Python {interpreter.version}"
     listed_versions = _FROM_VERSIONS.search(words)
-    if listed_versions:
+    retried = "retrying (" in words.lower()  # pip says of an index that does not answer that it has no versions
+    if listed_versions and listed_versions[1] != "none":
         newest = ", ".join(listed_versions[1].split(", ")[-8:])
         what = f"{_shown(requirements)} cannot be installed for {python}; the newest in the package index are {newest}"
         hint = "name one of those"
-    elif any(mark in words.lower() for mark in UNKNOWN_VERSION):
+    elif not retried and any(mark in words.lower() for mark in UNKNOWN_VERSION):
         what = f"{_shown(requirements)} cannot be installed for {python}: {words[-400:]}"
-    elif any(mark in words.lower() for mark in UNREACHABLE):
+    elif retried or any(mark in words.lower() for mark in UNREACHABLE):
         what = f"the package index cannot be reached, so {_shown(requirements)} is not installed: {words[-300:]}"
         hint = "run once with a connection; the environment is kept"
     else:
