@@ -71,7 +71,10 @@ cc_fit_fixest <- function(request, frame) {
 cc_fixest_two_stage <- function(request, frame, began) {
   o <- request$options
   number <- function(name) as.double(cc_values(frame, cc_symbol(frame, name, "number"), request))
-  group <- function(name) as.integer(cc_values(frame, cc_symbol(frame, name, "category"), request))
+  group <- function(name) { # numbers as they are: 1.2 and 1.7 are two units
+    values <- cc_values(frame, cc_symbol(frame, name, "category"), request)
+    match(values, unique(values[!is.na(values)]))
+  }
   covariates <- unlist(o$covariates)
   unit_ <- if (is.null(o$unit)) request$unit else o$unit
   time_ <- if (is.null(o$time)) request$time else o$time
@@ -87,6 +90,10 @@ cc_fixest_two_stage <- function(request, frame, began) {
   if (!all(data$u %in% data$u[!out]) || !all(data$t %in% data$t[!out])) {
     cc_unsupported("a unit or period has no untreated row: its effect is not identified")
   }
+  # The effects take a constant of any column in. fixest finds them up to a share of the outcome's size, which a large
+  # constant would make larger than the effect that is asked for.
+  level <- setdiff(names(data), c("d", "u", "t"))
+  data[level] <- lapply(data[level], function(x) x - mean(x[!out]))
   right <- Reduce(function(a, b) call("+", a, b), lapply(setdiff(names(data), c("y", "d", "u", "t")), as.name))
   first_ <- eval(call("~", quote(y), call("|", if (is.null(right)) 1 else right, quote(u + t))), cc_sealed())
   first <- fixest::feols(

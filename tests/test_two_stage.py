@@ -66,9 +66,10 @@ def test_what_is_not_identified_is_refused():
     assert not ORACLE.supports(REQUEST.model_copy(update={"vcov": VcovSpec(type="HC1")}))
 
 
-def test_two_regressions_of_fixest_agree():
+@pytest.mark.parametrize("spec", [{}, {"ids": "float"}, {"y_offset": 6}])
+def test_two_regressions_of_fixest_agree(spec):
     skip_without("fixest")
-    frame = panel().frame
+    frame = panel(**spec).frame
     with worker(live_kind()) as there:
         found = there.fit("r.fixest", REQUEST, frame, timeout=60)
     ours, theirs = ORACLE.fit(REQUEST, frame).coefs[0], found.coefs[0]
