@@ -277,3 +277,34 @@ def test_a_record_of_the_same_version_is_told_from_the_live_one():
     assert label(kept, live) == "1 (recorded) -> 1"
     other = SideRow(id="c", package="p", version="1", asked="", transport="live", state={"p": "1", "numpy": "1"})
     assert label(other, live) == "1, numpy 1 -> 2"
+
+
+def test_a_comparison_without_a_number_on_both_sides_is_no_agreement():
+    failures = [EstimationResult(engine=f"p@{i}", status="error", reason=f"no {i}") for i in (1, 2)]
+    made, _ = changed(*failures)
+    assert exit_code([made], "printed") == 3
+    nothing = [
+        EstimationResult(
+            engine=f"p@{i}", version=str(i), coefs=(CoefRow(term="x", estimate=math.nan, std_error=math.nan),)
+        )
+        for i in (1, 2)
+    ]
+    made, _ = changed(*nothing)
+    assert made.compared == 0
+    assert exit_code([made], "printed") == 3
+    assert exit_code([changed(nothing[0], result("p@2"))[0]], "printed") != 3
+    assert exit_code([changed(result("p@1"), nothing[1])[0]], "printed") == 1
+
+
+def test_a_warning_about_kept_machine_code_is_ours():
+    from types import SimpleNamespace
+
+    from crosscheck.upgrade.thin.compiled import about_cache
+
+    class NumbaWarning(UserWarning):
+        pass
+
+    text = 'Cannot cache compiled function "f" as it uses dynamic globals'
+    assert about_cache(SimpleNamespace(category=NumbaWarning, message=NumbaWarning(text)))
+    assert not about_cache(SimpleNamespace(category=NumbaWarning, message=NumbaWarning("the loop is slow")))
+    assert not about_cache(SimpleNamespace(category=UserWarning, message=UserWarning(text)))

@@ -214,3 +214,39 @@ def test_a_changed_default_is_written_out_for_replay():
     assert not {"vcov", "fixef_rm"} & {n for r in replays(told, "0.30.2", "0.60.0") for n in r.arguments}
     plain = Call(package="pyfixest", function="feols", formula="y ~ x")
     assert all(r.call.arguments.get("vcov") in (None, "iid") for r in replays(plain, "0.30.2", "0.60.0"))
+
+
+def test_an_engine_gets_the_packages_of_the_side_and_what_its_worker_stands_on(tmp_path, monkeypatch):
+    from crosscheck.bridge import environments
+    from crosscheck.upgrade import state
+    from crosscheck.upgrade.eras import adapter_for
+    from crosscheck.upgrade.sides import Side
+
+    folder = tmp_path / "environments" / "linearmodels-7.1"
+    versions = {
+        "linearmodels": "7.1",
+        "numpy": "2.2.0",
+        "typing-extensions": "4.1",
+        "python": "3.11.7",
+        "platform": "x",
+    }
+    made = environments.Environment(
+        name=folder.name, folder=folder, python=folder / "bin/python", requirements=("linearmodels==7.1",),
+        versions=versions,
+    )  # fmt: skip
+    side = Side(
+        package="linearmodels", version="7.1", id="linearmodels@7.1", asked="7.1", python=made.python,
+        adapter=adapter_for("linearmodels", "7.1"), state={},
+    )  # fmt: skip
+    asked = []
+
+    def provide(cache, requirements, *, say, recipe):
+        asked.append((cache, requirements, recipe))
+        return made
+
+    monkeypatch.setattr(environments, "read", lambda where: made if where == folder else None)
+    monkeypatch.setattr(environments, "provide", provide)
+    assert state.engine_python(side) == made.python
+    ((cache, requirements, recipe),) = asked
+    assert (cache, requirements) == (tmp_path, ("linearmodels==7.1",))
+    assert (recipe.needs, recipe.constraints) == (environments.WORKER_NEEDS, ("numpy==2.2.0",))

@@ -218,8 +218,16 @@ def upgrade_of(
 
 
 def exit_code(studies: Sequence[StudyChanges], fail_on: Severity) -> int:
-    """Return 1 where a number moved or something was lost at or above ``fail_on``, 3 where nothing was compared."""
+    """Return 1 where a number moved or something was lost at or above ``fail_on``, 3 where no number was heard.
+
+    Two sides that both fail, or both say NaN, agree in nothing.
+    """
     counts = [c for s in studies for c in s.changes if c.standing in ("moved", "worse")]
     if fail_on != "none" and any(at_least(c.severity, fail_on) for c in counts):
         return EXIT_DISCREPANCY
-    return EXIT_AGREES if any(s.compared or s.changes for s in studies) else EXIT_NOTHING
+    return EXIT_AGREES if any(s.compared or _gained(s) for s in studies) else EXIT_NOTHING
+
+
+def _gained(study: StudyChanges) -> bool:
+    """Say whether the new side gives numbers where the old one gave none."""
+    return any(c.standing == "better" for c in study.changes)

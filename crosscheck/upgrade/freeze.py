@@ -20,9 +20,10 @@ from crosscheck.study import Study
 from crosscheck.upgrade import eras
 from crosscheck.upgrade.check import upgrade_of
 from crosscheck.upgrade.frozen import Frozen, read_frozen, require_same, source_of, write_frozen
-from crosscheck.upgrade.make import INSTALLED, Wanted, engine_of, library_source, make_sources, told
+from crosscheck.upgrade.make import INSTALLED, Wanted, engine_of, library_source, make_sources
 from crosscheck.upgrade.questions import Question
 from crosscheck.upgrade.sources import Answers, Source
+from crosscheck.upgrade.state import told
 from crosscheck.upgrade.witnesses import Heard
 
 if TYPE_CHECKING:

@@ -20,10 +20,11 @@ from crosscheck.upgrade.changes import quantity_class
 from crosscheck.upgrade.check import Check, exit_code, upgrade_of
 from crosscheck.upgrade.history_model import Entry, History, Mark, Row
 from crosscheck.upgrade.history_render import write_history
-from crosscheck.upgrade.make import Wanted, make_sources, told
+from crosscheck.upgrade.make import Wanted, make_sources
 from crosscheck.upgrade.model import Moved, Upgrade
 from crosscheck.upgrade.releases import between
 from crosscheck.upgrade.sources import Answers, Source
+from crosscheck.upgrade.state import told
 
 if TYPE_CHECKING:
     from crosscheck.upgrade.command import UpgradeRequest

@@ -17,7 +17,7 @@ from crosscheck.plan import Reachability
 from crosscheck.upgrade import eras
 from crosscheck.upgrade.model import SideRow
 from crosscheck.upgrade.sources import EngineSource, RecordedSource, Source, ThinSource
-from crosscheck.upgrade.state import make_side, make_sides
+from crosscheck.upgrade.state import make_side, make_sides, told
 
 INSTALLED, LATEST, RECORDED = "installed", "latest", "recorded"
 EXAMPLE = "crosscheck upgrade STUDY --package pyfixest --from 0.50.1 --to 0.60.0"
@@ -263,14 +263,6 @@ def make_sources(wanted: Wanted) -> list[Source]:
     if any(wanted.pins):
         raise UsageError(f"dependencies of {wanted.package} cannot be varied", allowed=", ".join(eras.packages()))
     return [engine_source(wanted.package, version) for version in wanted.versions]
-
-
-def told(text: str) -> None:
-    """Say what is built, on stderr."""
-    import sys
-
-    sys.stderr.write(f"crosscheck: {text}\n")
-    sys.stderr.flush()
 
 
 def engine_source(name: str, version: str) -> EngineSource:

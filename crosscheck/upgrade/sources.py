@@ -19,6 +19,7 @@ from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.model import SideRow
 from crosscheck.upgrade.questions import Question
 from crosscheck.upgrade.sides import NotRepeatable, Side, run_side, unstable
+from crosscheck.upgrade.state import engine_python, told
 
 Progress = Callable[[int, int], None]
 NO_PROGRESS: Progress = lambda done, of: None  # noqa: E731
@@ -82,24 +83,27 @@ class ThinSource:
             results = {ids[i]: r for i, r in asked.results.items()}
             found = [replace(n, case=ids[n.case]) for n in asked.unrepeatable]
         if rest:
-            engine = self._engine()
+            engine, why = self._engine()
             if engine is None:
                 for q in rest:
-                    results[q.id] = failed(
-                        self.side.id, q.refusal or "no call of its users asks this", status="unsupported"
-                    )
+                    results[q.id] = failed(self.side.id, q.refusal or why, status="unsupported")
             else:
                 more = engine.answer(rest, timeout)
                 results |= {i: r.with_(engine=self.side.id) for i, r in more.results.items()}
                 found += more.unrepeatable
         return Answers(row=self.row, results=results, unrepeatable=tuple(found))
 
-    def _engine(self) -> EngineSource | None:
+    def _engine(self) -> tuple[EngineSource | None, str]:
+        """Return crosscheck's engine beside this side's packages, else why there is none."""
         if self.side.package not in engines.known_ids():
-            return None
+            return None, "no call of its users asks this"
+        try:
+            python = engine_python(self.side, told)
+        except EngineMissing as error:
+            return None, f"no call of its users asks this, and crosscheck's engine cannot run there: {error.what}"
         plain = self.side.version.partition("+")[0]
         pinned = engines.get(f"{self.side.package}@{plain}") if self.side.python else engines.get(self.side.package)
-        return EngineSource(engine=pinned.id, side=self.row, python=self.side.python, seeds=self.side.hash_seeds)
+        return EngineSource(engine=pinned.id, side=self.row, python=python, seeds=self.side.hash_seeds), ""
 
     def again(self, cases: Sequence[Case], timeout: float) -> Mapping[str, EstimationResult]:
         """Answer further calls, under the first hash seed."""

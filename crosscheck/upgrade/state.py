@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -220,6 +221,30 @@ def _provided(
     made = environments.provide(cache, plan.requirements, say=say, recipe=recipe)
     imports(made, sorted({p.partition(":")[0] for p in plan.adapter.table.functions.values()}))
     return made
+
+
+def told(text: str) -> None:
+    """Say what is built, on stderr."""
+    sys.stderr.write(f"crosscheck: {text}\n")
+    sys.stderr.flush()
+
+
+def engine_python(side: Side, say: environments.Say = lambda _: None) -> Path | None:
+    """Return an interpreter with all that a side has, and what the worker of crosscheck's own engines stands on.
+
+    Raises
+    ------
+    EngineMissing
+        Where what the side has leaves no room for it.
+    """
+    made = None if side.python is None else environments.read(side.python.parent.parent)
+    if made is None or "pydantic" in made.versions:
+        return side.python
+    own = Path(made.requirements[0]).name.partition("==")[0].partition("-")[0].lower().replace("_", "-")
+    free = {"python", "platform", "pip", "typing-extensions", own}
+    same = tuple(f"{name}=={version}" for name, version in sorted(made.versions.items()) if name not in free)
+    recipe = Recipe(constraints=same, python=_python_of(made))
+    return environments.provide(made.folder.parent.parent, made.requirements, say=say, recipe=recipe).python
 
 
 def _aligned(plan: _Plan, built: dict[int, Environment], own: int, cache: Path, say: environments.Say) -> Environment:

@@ -34,3 +34,8 @@ def _kept(decorator):
         return decorator(*args, **{"cache": True, **words})
 
     return made
+
+
+def about_cache(warning):
+    """Say whether a caught warning is about machine code that cannot be kept, which is ours and not the package's."""
+    return warning.category.__name__ == "NumbaWarning" and "Cannot cache compiled function" in str(warning.message)

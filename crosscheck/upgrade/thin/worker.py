@@ -145,7 +145,7 @@ class Server:
                 result.update(status="error", **common.failure(error, traceback.extract_tb(error.__traceback__)))
         conditions = list(result.get("conditions", ()))
         for warning in caught:
-            if not issubclass(warning.category, SILENT):
+            if not issubclass(warning.category, SILENT) and not compiled.about_cache(warning):
                 found = {"kind": "warning", "text": str(warning.message), "cls": warning.category.__name__}
                 if found not in conditions:
                     conditions.append(found)
