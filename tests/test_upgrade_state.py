@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -250,3 +251,12 @@ def test_an_engine_gets_the_packages_of_the_side_and_what_its_worker_stands_on(t
     ((cache, requirements, recipe),) = asked
     assert (cache, requirements) == (tmp_path, ("linearmodels==7.1",))
     assert (recipe.needs, recipe.constraints) == (environments.WORKER_NEEDS, ("numpy==2.2.0",))
+
+
+def test_a_wheel_can_be_built_where_neither_uv_nor_pip_is(monkeypatch, tmp_path):
+    monkeypatch.setattr(origins.importlib.util, "find_spec", lambda name: None)
+    python = origins._with_pip(tmp_path)
+    monkeypatch.undo()
+    assert python != sys.executable
+    done = subprocess.run([python, "-m", "pip", "--version"], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("pip ")

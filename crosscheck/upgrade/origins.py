@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import venv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def built_wheel(folder: Path, distribution: str, cache: Path, say: Say) -> Path:
         uv = uv_command()
         command = [*uv, "build", "-q", "--wheel", "--python", sys.executable, "--out-dir", work, str(folder)]
         if not uv:
-            command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", work, str(folder)]
+            command = [_with_pip(Path(work)), "-m", "pip", "wheel", "-q", "--no-deps", "-w", work, str(folder)]
         done = _run(command)
         made = sorted(Path(work).glob("*.whl"))
         if done.returncode or not made:
@@ -130,6 +131,21 @@ def built_wheel(folder: Path, distribution: str, cache: Path, say: Say) -> Path:
         place.mkdir(exist_ok=True)
         shutil.move(str(made[0]), place / made[0].name)
     return place / made[0].name
+
+
+def _with_pip(work: Path) -> str:
+    """Return an interpreter that has pip: this one, or that of an environment made for the purpose."""
+    if importlib.util.find_spec("pip") is not None:
+        return sys.executable
+    folder = work / "builder"
+    try:
+        venv.create(folder, with_pip=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise EngineMissing(
+            f"this Python has neither uv nor pip, and no environment with pip can be made: {error}",
+            hint="install uv, or build a wheel and name that",
+        ) from error
+    return str(folder / "bin" / "python")
 
 
 def content_of(folder: Path) -> str:

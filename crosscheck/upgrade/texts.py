@@ -40,7 +40,7 @@ def changelog(upgrade: Upgrade) -> str:
         far = max((m.relative or 0.0 for c in drifts for m in c.moved), default=0.0)
         lines += [f"{plural(count, 'number')} drifted by {percent(far)} or less, the size of a solver's tolerance.", ""]
     if not upgrade.changes:
-        lines += [escape(upgrade.summary), ""]
+        lines += [escape(upgrade.summary.replace("->", "→")), ""]
     lines += [f"Found by crosscheck {upgrade.crosscheck}: {escape(_asked(upgrade))}.", ""]
     return visible("\n".join(lines))
 
