@@ -10,6 +10,7 @@ import re
 import pytest
 from click.testing import CliRunner
 
+from crosscheck.campaign import confirm
 from crosscheck.campaign.budget import budget_of
 from crosscheck.campaign.case import Case, Checked, Discrepancy, Identity, Outcome, Property, features
 from crosscheck.campaign.command import CORPUS_FOLDER, DEFAULT_ENGINES, settings_of
@@ -18,17 +19,19 @@ from crosscheck.campaign.coverage import coverage, possible_quirks
 from crosscheck.campaign.differential import EnginesAgree, pair_cells, primary
 from crosscheck.campaign.executors import executor_of
 from crosscheck.campaign.known import KnownDiscrepancy, known_rows, recognise
+from crosscheck.campaign.plainer import plainer_request
 from crosscheck.campaign.plan import PROFILES, cases_of, panel_of
 from crosscheck.campaign.properties import ON_REQUEST, chosen, properties
 from crosscheck.campaign.render import fold, to_markdown, to_text
 from crosscheck.campaign.requests import FEATURES, draw_requests
+from crosscheck.campaign.requests_designs import TWO_STAGE, draw_designs
 from crosscheck.campaign.stream import CAMPAIGN_FILE, is_complete, read_events
 from crosscheck.cli import cli, main
 from crosscheck.engines.oracle import ENGINE as ORACLE
 from crosscheck.errors import CrosscheckError, EngineMissing, UsageError
 from crosscheck.findings import read_finding
 from crosscheck.results import failed
-from crosscheck.simulate import PanelSpec, make_panel
+from crosscheck.simulate import Limits, PanelSpec, make_panel, seeded_spec
 from crosscheck.spec import FitRequest, SscSpec, VcovSpec
 from tests import fakes
 from tests.conftest import ROOT
@@ -266,6 +269,28 @@ def test_a_fault_is_found_shrunk_and_reported_once(tmp_path, fake_engines):
     folder = tmp_path / first["folder"]
     assert {"panel.csv", "study.toml", "finding.toml", "issue.md", "repro.py"} <= {p.name for p in folder.iterdir()}
     assert read_finding(folder).identity.engine == "fake.sign"
+
+
+def test_every_design_that_is_drawn_can_be_made_plainer():
+    seen = set()
+    for seed in range(60):
+        panel = make_panel(seeded_spec(seed, Limits()))
+        for request in (*draw_designs(panel, seed * TWO_STAGE + 1), *draw_designs(panel, seed * TWO_STAGE)):
+            case = Case(seed=seed, frame=panel.frame, requests=(request,), engines=("designs",), rule="r", panel=panel)
+            made = plainer_request(case, lambda candidate: True).request
+            assert set(made.columns) <= set(request.columns)
+            seen.add((request.estimator, bool(request.formula)))
+    assert {formula for _, formula in seen} == {True, False}, seen
+
+
+def test_a_panel_that_cannot_be_made_smaller_ends_no_campaign(tmp_path, fake_engines, monkeypatch):
+    monkeypatch.setattr(confirm, "plainer_request", lambda case, shows: 1 / 0)
+    code, _ = run("--budget", "4p", "--engines", "oracle,fake.sign", "--properties", "engines_agree", "--out", tmp_path)
+    assert code == 1
+    assert is_complete(read_events(tmp_path / CAMPAIGN_FILE))
+    assert {f["says"] for f in lines(tmp_path, "finding") if f["status"] == "new"} == {
+        "could not be made smaller: ZeroDivisionError: division by zero"
+    }
 
 
 def panel_lines(folder):

@@ -102,7 +102,13 @@ class Confirmer:
                 "status": "not_repeated",
                 "says": "the discrepancy did not show again when checked by itself",
             }
-        shrunk, steps = self._shrunk(narrow, identity, fitter) if small else (narrow, 0)
+        shrunk, steps, hindered = narrow, 0, ""
+        if small:
+            try:
+                shrunk, steps = self._shrunk(narrow, identity, fitter)
+            except Exception as error:  # one panel that resists must not end a campaign of hours
+                hindered = f"could not be made smaller: {type(error).__name__}: {error}"
+                fitter.forget()
         last = seen_in(shrunk, identity, fitter) or start
         merged = str(last.identity)
         match = recognised(last, shrunk, fitter)
@@ -117,6 +123,7 @@ class Confirmer:
             "discrepancy": plain(last),
             "rows": shrunk.frame.nrows,
             "checks": steps,
+            **({"says": hindered} if hindered else {}),
             "request": shrunk.request.model_dump(mode="json", exclude_defaults=True),
             "data": _columns(shrunk.frame),
         }

@@ -161,7 +161,9 @@ def _formulas(formula: Formula) -> Iterator[Formula]:
 
 
 def _used(request: FitRequest) -> FitRequest:
-    """Return the request with the columns that it still names."""
+    """Return the request with the columns that it still names; one without a formula names them in its options."""
+    if not request.formula:
+        return request
     formula = parse(request.formula)
     used = [*names(formula), *request.vcov.cluster, *(n for n in (request.unit, request.time) if n)]
     if request.weights is not None:
