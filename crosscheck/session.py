@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crosscheck.errors import EngineMissing, RunFileError, UsageError, nearest
+from crosscheck.findings import finding_note
 from crosscheck.inferences import printed_audit
 from crosscheck.plan import Plan, Reachability, Transport, code_hash, make_plan
 from crosscheck.runner import RUN_FILE, RunOptions, Workers, content_hash, fit_all, run_study, stamp, utc_now
@@ -150,6 +151,10 @@ def run_studies(request: RunRequest) -> int:
         print_summary(reports, targets)
     else:
         click.echo(render_stdout(reports, request.format))
+    for study in studies:
+        note = finding_note(study.folder)
+        if note:
+            click.echo(note, err=True)
     return worst_exit([r.exit_code for r in reports])
 
 

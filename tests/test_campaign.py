@@ -381,11 +381,13 @@ def test_coverage_counts_what_gave_compared_numbers_and_names_what_was_never_rea
         "event": "panel",
         "spec": {"weights": "frequency", "seed": 4},
         "cases": [
-            {"features": "feols HC1", "compared": 9, "engines": {"oracle": "ok", "x": "error"}},
-            {"features": "feols CRV3", "compared": 0, "engines": {"oracle": "ok"}},
+            {"rule": "coherence", "features": "feols HC1", "compared": 9, "engines": {"oracle": "ok", "x": "error"}},
+            {"rule": "row_order", "features": "feols CRV3", "compared": 0, "engines": {"oracle": "ok"}},
         ],
     }
-    found = coverage([panel])
+    found = coverage([panel], ("coherence", "row_order"))
+    assert found.checks == {"coherence": {"oracle": 1}}
+    assert found.never_checked == ("row_order",)
     assert found.features == {"HC1": {"oracle": 1}, "feols": {"oracle": 1}}
     assert found.panels == {"weights=frequency": 1}
     assert "CRV3" in found.never_features

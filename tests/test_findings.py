@@ -14,6 +14,7 @@ from crosscheck.errors import StudyError, UsageError
 from crosscheck.findings import (
     Finding,
     find_findings,
+    finding_note,
     finding_text,
     findings_table,
     printed_numbers,
@@ -129,12 +130,32 @@ def test_the_studies_of_all_findings_run(tmp_path, monkeypatch, capsys):
             for e in map(json.loads, (tmp_path / "reports" / folder.name / "run.ndjson").read_text().splitlines())
             if e["event"] == "cell"
         ]
-        engine = read_finding(folder).identity.engine
+        printed = (folder / "published.csv").is_file()
+        engine = "published" if printed else read_finding(folder).identity.engine
         live = [c for c in cells if engine in (c["reference"], c["candidate"]) and c["term"] != "*"]
         if shown[folder.name] and live:
             assert any(c["verdict"] not in (*AGREE, "unsupported") for c in live), (
                 f"{folder.name}: the study does not show the finding"
             )
+
+
+def test_most_findings_show_in_a_run_and_each_says_why_or_why_not(tmp_path, monkeypatch, capsys):
+    findings = [read_finding(f) for f in FOLDERS]
+    assert sum(f.study.shows for f in findings) * 5 >= len(findings) * 3
+    assert all(f.study.shows or f.study.note for f in findings)
+    for folder, finding in zip(FOLDERS, findings, strict=True):
+        note = finding_note(folder)
+        assert finding.title in note
+        assert ("does not show" in note) == (not finding.study.shows)
+    assert finding_note(tmp_path) == ""
+
+
+def test_a_printed_number_of_a_finding_is_the_one_that_its_script_prints():
+    for folder in FOLDERS:
+        if (folder / "published.csv").is_file():
+            printed = (folder / "published.csv").read_text("utf-8").splitlines()[1].rsplit(",", 1)[1]
+            seen = [v.number for v in read_finding(folder).value if v.side == "engine"]
+            assert any(f"{n:.6f}" == printed for n in seen), folder.name
 
 
 def test_table_and_folders_are_in_step():

@@ -146,3 +146,20 @@ def test_a_bisection_finds_the_release_with_few_environments(changed_at):
     assert {int(b) for _, b in pairs} == changed_at
     assert all(int(b) - int(a) == 1 for a, b in pairs)
     assert len(asked) <= 2 + 4 * max(1, len(changed_at))
+
+
+def test_the_installed_package_is_asked_as_its_users_ask_it_and_repeats_what_was_frozen(write_study, tmp_path, call):
+    pytest.importorskip("statsmodels", reason="needs statsmodels")
+    folder = write_study(candidates=("statsmodels",), references=())
+    file, out = tmp_path / "paper.json", tmp_path / "out"
+    code, text, err = call("upgrade", "--freeze", file, folder)
+    assert code == 0, err
+    assert "statsmodels" in text
+    code, text, err = call("upgrade", "--against", file, "--out", out)
+    assert code == 0, err
+    found = json.loads((out / "upgrade.json").read_text("utf-8"))
+    jsonschema.validate(found, json.loads(schema_text("upgrade")))
+    (study,) = found["studies"]
+    assert study["compared"] == study["agree"] > 5
+    assert "numpy" in found["new"]["state"]
+    assert {w["source"] for w in study["witnesses"]} == {"oracle"}

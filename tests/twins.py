@@ -6,7 +6,7 @@ A twin is right. Whatever property calls it wrong is too strict, or states somet
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from unittest import mock
 
 import numpy as np
@@ -160,7 +160,11 @@ def _twin(solve: str, sweep: str, *, reverse: bool = False) -> Twin:
         data = pick(frame, np.arange(frame.nrows)[::-1]) if reverse else frame
         short = lambda *values: tuple(np.asarray(v, dtype=np.float64) for v in values)  # noqa: E731
         with mock.patch.object(_oracle_linear, "least_squares", other), mock.patch.object(did, "as_long", short):
-            return ENGINE.fit(request, data)
+            result = ENGINE.fit(request, data)
+        if not reverse:
+            return result
+        back = (replace(b, values=tuple(row[::-1] for row in b.values)) for b in result.blocks)
+        return result.with_(blocks=tuple(back))
 
     return fit
 

@@ -1,7 +1,9 @@
 """Do the numbers of one answer follow from one another?
 
 t = b / SE, p from t and the degrees of freedom, b -+ c SE, adjusted R2 from R2 where both exist; and the degrees of
-freedom are those that the request asks for: G - 1 of the fewest clusters or N - K.
+freedom are those that the request asks for: G - 1 of the fewest clusters or N - K. Of a least squares fit: fitted
+values and residuals add up to the outcome in each row of the sample, of which there are N; R2 and the log-likelihood
+follow from the squares of residuals.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosscheck.campaign.case import Ask, Case, Checked, Discrepancy, Fit, Identity, PropertyKind, features
-from crosscheck.campaign.columns import NOTHING, complete, formula_of
+from crosscheck.campaign.columns import NOTHING, complete, formula_of, outcome
 from crosscheck.conventions import interval, p_of
 from crosscheck.results import CoefRow, EstimationResult
 
@@ -49,6 +51,7 @@ class Coherence:
             for term, quantity, follows, given, allowed in (
                 *(item for row in result.coefs for item in _of_row(row, case.request.conf_level)),
                 *_of_fit(result, case),
+                *_of_rows(result, case),
             ):
                 compared += 1
                 if not abs(follows - given) <= allowed:
@@ -113,6 +116,40 @@ def _of_fit(result: EstimationResult, case: Case) -> Iterator[Item]:
             yield "", "df", float(max(min(groups) - 1, 1)), known, 0.0
     elif request.vcov.canonical in ("iid", "HC1") and result.conventions.k is not None and stats.nobs:
         yield "", "df", max(stats.nobs - result.conventions.k, 1.0), known, 0.0
+
+
+def _of_rows(result: EstimationResult, case: Case) -> Iterator[Item]:
+    """Yield what follows from fitted values and residuals, which stand at the rows of the data."""
+    request, formula, block = case.request, formula_of(case.request), result.block("rows")
+    name = outcome(request)
+    if request.estimator != "feols" or formula is None or formula.iv is not None or block is None or name == "":
+        return
+    if not {"fitted", "residuals"} <= set(block.quantities) or case.frame[name].kind == "category":
+        return
+    y = case.frame[name].as_float()
+    fitted, residuals = (np.array([np.nan if v is None else v for v in block[q]]) for q in ("fitted", "residuals"))
+    there = ~np.isnan(residuals)
+    frequency = request.weights is not None and request.weights.type == "frequency"
+    if y.size != fitted.size or not there.any() or not np.isfinite(y[there]).all():
+        return
+    w = np.ones(y.size) if request.weights is None else case.frame[request.weights.column].as_float()
+    size, y, fitted, residuals, w = float(np.abs(y[there]).max()), y[there], fitted[there], residuals[there], w[there]
+    if result.stats.nobs is not None:
+        yield "", "nobs", float(w.sum() if frequency else residuals.size), result.stats.nobs, 0.0
+    at = int(np.argmax(np.abs(y - fitted - residuals)))
+    row = f"row {int(np.flatnonzero(there)[at]) + 1}"
+    yield row, "residuals", float(y[at] - fitted[at]), float(residuals[at]), RELATIVE * size + 1e-12
+    if not (formula.intercept or formula.fixed_effects):
+        return
+    mean, ssr = float(w @ y / w.sum()), float(w @ residuals**2)
+    total = float(w @ (y - mean) ** 2)
+    if result.stats.r2 is not None and total > w.sum() * (1e-6 * size) ** 2 and residuals.size > 1:
+        yield "", "r2", 1 - ssr / total, result.stats.r2, RELATIVE
+    if request.weights is None and ssr > residuals.size * (1e-6 * size) ** 2:
+        follows = -residuals.size / 2 * (math.log(2 * math.pi * ssr / residuals.size) + 1)
+        for extra in result.extras:
+            if extra.quantity == "log_likelihood" and extra.value is not None:
+                yield "", "log_likelihood", follows, extra.value, 1e-5 * residuals.size
 
 
 def _used_rows(case: Case) -> NDArray[np.intp] | None:

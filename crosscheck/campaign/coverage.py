@@ -27,15 +27,19 @@ class Coverage:
         Quirk of a panel, such as ``weights=frequency``, to number of panels.
     crossed : mapping of str to mapping
         Quirk of a panel to engine to number of cases with numbers.
-    never_features, never_panels : tuple of str
-        What could have been reached and was not, by any engine or panel.
+    checks : mapping of str to mapping
+        Property to engine to number of cases in which its numbers were compared.
+    never_features, never_panels, never_checked : tuple of str
+        What could have been reached and was not, by any engine or panel; properties that compared nothing.
     """
 
     features: Mapping[str, Mapping[str, int]]
     panels: Mapping[str, int]
     crossed: Mapping[str, Mapping[str, int]]
+    checks: Mapping[str, Mapping[str, int]]
     never_features: tuple[str, ...]
     never_panels: tuple[str, ...]
+    never_checked: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as a JSON-like mapping."""
@@ -43,7 +47,12 @@ class Coverage:
             "features": {k: dict(v) for k, v in self.features.items()},
             "panels": dict(self.panels),
             "crossed": {k: dict(v) for k, v in self.crossed.items()},
-            "never": {"features": list(self.never_features), "panels": list(self.never_panels)},
+            "checks": {k: dict(v) for k, v in self.checks.items()},
+            "never": {
+                "features": list(self.never_features),
+                "panels": list(self.never_panels),
+                "properties": list(self.never_checked),
+            },
         }
 
 
@@ -56,10 +65,11 @@ def possible_quirks() -> tuple[str, ...]:
     return tuple(found)
 
 
-def coverage(events: Iterable[Mapping[str, Any]]) -> Coverage:
-    """Fold the lines of panels."""
+def coverage(events: Iterable[Mapping[str, Any]], properties: Iterable[str] = ()) -> Coverage:
+    """Fold the lines of panels, in a campaign of these properties."""
     features: dict[str, Counter[str]] = {}
     crossed: dict[str, Counter[str]] = {}
+    checks: dict[str, Counter[str]] = {}
     panels: Counter[str] = Counter()
     for event in events:
         if event["event"] != "panel":
@@ -68,6 +78,7 @@ def coverage(events: Iterable[Mapping[str, Any]]) -> Coverage:
         panels.update(quirks)
         for row in event["cases"]:
             for engine in (e for e, status in row["engines"].items() if status == "ok" and row["compared"]):
+                checks.setdefault(row["rule"], Counter())[engine] += 1
                 for word in row["features"].split():
                     features.setdefault(word, Counter())[engine] += 1
                 for quirk in quirks:
@@ -76,6 +87,8 @@ def coverage(events: Iterable[Mapping[str, Any]]) -> Coverage:
         features={k: dict(sorted(v.items())) for k, v in sorted(features.items())},
         panels=dict(sorted(panels.items())),
         crossed={k: dict(sorted(v.items())) for k, v in sorted(crossed.items())},
+        checks={k: dict(sorted(v.items())) for k, v in sorted(checks.items())},
+        never_checked=tuple(p for p in properties if p not in checks),
         never_features=tuple(word for word in FEATURES if word not in features),
         never_panels=tuple(quirk for quirk in possible_quirks() if quirk not in panels),
     )

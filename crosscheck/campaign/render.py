@@ -48,7 +48,7 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
         "engines": {k: dict(v) for k, v in sorted(engines.items())},
         "discrepancies": sorted(met.values(), key=lambda m: (m["kind"] != "new", m["kind"], -m["count"])),
         "findings": [dict(f) for f in findings],
-        "coverage": coverage(panels).to_json(),
+        "coverage": coverage(panels, events[0]["settings"]["properties"]).to_json(),
     }
 
 
@@ -149,7 +149,12 @@ def _coverage(report: Mapping[str, Any]) -> list[str]:
     found = report["coverage"]
     engines = sorted({e for counts in found["features"].values() for e in counts})
     lines = ["## Coverage: cases with compared numbers, by engine", ""]
-    for title, table in (("of requests", found["features"]), ("of panels", found["crossed"])):
+    tables = (
+        ("property: number of checks", found["checks"]),
+        ("of requests", found["features"]),
+        ("of panels", found["crossed"]),
+    )
+    for title, table in tables:
         lines += [f"| {title} | " + " | ".join(engines) + " |", "|---" * (len(engines) + 1) + "|"]
         for word, counts in table.items():
             cells = (str(counts.get(e, "-")) for e in engines)
@@ -157,6 +162,7 @@ def _coverage(report: Mapping[str, Any]) -> list[str]:
         lines.append("")
     never = found["never"]
     lines += ["Never reached, of requests: " + (", ".join(never["features"]) or "nothing") + ".", ""]
+    lines += ["Properties that compared nothing: " + (", ".join(map(_cell, never["properties"])) or "none") + ".", ""]
     lines += ["Never drawn, of panels: " + (", ".join(_cell(q) for q in never["panels"]) or "nothing") + "."]
     return lines
 
@@ -197,5 +203,7 @@ def to_text(report: Mapping[str, Any], files: Iterable[str] = ()) -> str:
         f"never reached: {len(never['features'])} options of requests, {len(never['panels'])} traits of panels"
         + (f" ({', '.join(never['features'][:8])})" if never["features"] else "")
     )
+    if never["properties"]:
+        lines.append(f"compared nothing: {len(never['properties'])} properties ({', '.join(never['properties'][:8])})")
     lines += [f"-> {path}" for path in files]
     return "\n".join(lines) + "\n"

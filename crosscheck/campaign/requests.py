@@ -79,8 +79,12 @@ def _terms(choice: Choice) -> list[str]:
     if choice.one_in(3) or panel.spec.near or panel.spec.collinear:
         terms += quote(choice.some(panel.extras, 3))
     x = panel.regressors[0] if panel.regressors else ""
-    if x and choice.one_in(6):
-        terms.append(choice.pick((f"I(`{x}`^2)", f"`treated`:`{x}`", f"poly(`{x}`, 2)", f"lag(`{x}`, 1)")))
+    broken = bool(panel.spec.holes or panel.spec.gaps)
+    if x and choice.one_in(3 if broken else 6):
+        lag = f"lag(`{x}`, 1)"
+        terms.append(
+            choice.pick((lag, lag, lag) if broken else (f"I(`{x}`^2)", f"`treated`:`{x}`", f"poly(`{x}`, 2)", lag))
+        )
     return list(dict.fromkeys(terms))
 
 

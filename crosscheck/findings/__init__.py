@@ -9,6 +9,7 @@ what is recorded.
 from __future__ import annotations
 
 from crosscheck.findings.model import Arbiter, Cause, Finding, FindingIdentity, Scripts, StudyUse, Upstream, Value
+from crosscheck.findings.note import finding_note
 from crosscheck.findings.panel_text import panel_csv
 from crosscheck.findings.replay import Replay, printed_numbers, replay
 from crosscheck.findings.store import find_findings, finding_text, read_finding, write_finding
@@ -25,6 +26,7 @@ __all__ = [
     "Upstream",
     "Value",
     "find_findings",
+    "finding_note",
     "finding_text",
     "findings_table",
     "panel_csv",

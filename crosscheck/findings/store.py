@@ -15,7 +15,7 @@ from crosscheck.toml_text import toml_text
 from crosscheck.validation import validation_error
 
 FINDING_FILE = "finding.toml"
-FILES = ("panel.csv", "study.toml", "repro.py", "repro.R", "issue.md")
+FILES = ("panel.csv", "study.toml", "published.csv", "repro.py", "repro.R", "issue.md")
 
 
 def finding_text(finding: Finding) -> str:

@@ -141,23 +141,10 @@ _DIFFERENCES = {
         },
     )
 }
-_DIFF_DIFF = {
-    "CallawaySantAnna": Known(
-        arguments=_words(
-            "control_group anticipation estimation_method alpha cluster n_bootstrap bootstrap_weights seed",
-            "rank_deficient_action base_period cband pscore_trim panel",
-        ),
-        steps={
-            "fit": _words("outcome unit time first_treat covariates aggregate balance_e"),
-        },
-    ),
-}
-
 PACKAGES: Mapping[str, Mapping[str, Known]] = {
     "pyfixest": _PYFIXEST,
     "linearmodels": _LINEARMODELS,
     "statsmodels": _STATSMODELS,
     "csdid": _CSDID,
     "differences": _DIFFERENCES,
-    "diff-diff": _DIFF_DIFF,
 }

@@ -118,7 +118,7 @@ def percent(relative: float) -> str:
     if relative >= 10:
         return f"a factor of {relative:,.0f}"
     if relative >= 1e-4:
-        return f"{100 * relative:.2g}%"
+        return f"{100 * relative:.0f}%" if relative >= 0.1 else f"{100 * relative:.2g}%"
     return f"{relative:.1e}".replace("e-0", "e-")
 
 

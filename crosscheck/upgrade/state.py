@@ -219,7 +219,8 @@ def _provided(
 ) -> Environment:
     recipe = Recipe(needs=NEEDS, constraints=tuple(sorted(bounds)), python=python)
     made = environments.provide(cache, plan.requirements, say=say, recipe=recipe)
-    imports(made, sorted({p.partition(":")[0] for p in plan.adapter.table.functions.values()}))
+    main = next(iter(plan.adapter.table.functions.values()))
+    imports(made, [main.partition(":")[0]])
     return made
 
 

@@ -116,14 +116,18 @@ def _support(changes: Sequence[Change]) -> str:
                     totals.setdefault(w.name, {}).setdefault(w.side, 0)
                     totals[w.name][w.side] += 1
     out = []
+    alike: dict[str, list[str]] = {}
     for name, sides in totals.items():
-        whole = sum(sides.values())
         if len(sides) == 1:
-            side = next(iter(sides))
-            every = {"new": "toward {}", "old": "away from {}", "neither": "{} agrees with neither side",
-                     "both": "{} agrees with both sides"}[side]  # fmt: skip
-            out.append(every.format(name) + (f" (in all {whole:,} that it gives)" if whole > 1 else ""))
-        else:
+            alike.setdefault(next(iter(sides)), []).append(name)
+    for side, who in alike.items():
+        names = listing(who, 6)
+        verb = "agrees" if len(who) == 1 else "agree"
+        every = {"new": "all toward {0}", "old": "all away from {0}", "neither": "{0} {1} with neither side",
+                 "both": "{0} {1} with both sides"}[side]  # fmt: skip
+        out.append(every.format(names, verb))
+    for name, sides in totals.items():
+        if len(sides) > 1:
             words = {"new": "toward {0} in {1:,}", "old": "away from it in {1:,}", "neither": "with neither in {1:,}",
                      "both": "with both in {1:,}"}  # fmt: skip
             parts = [words[s].format(name, sides[s]) for s in ("new", "old", "neither", "both") if s in sides]
