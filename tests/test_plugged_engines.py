@@ -81,6 +81,40 @@ def test_an_engine_named_on_the_command_line_is_asked_and_its_fault_found(tmp_pa
     assert finding["rows"] <= 12
 
 
+CELLS = """
+from dataclasses import replace
+
+import numpy as np
+
+from crosscheck.engines.wrapped import Wrapped
+
+
+def fit(request, frame, base):
+    '''Err where a unit has the same outcome twice and one of the two rows lacks x1: a pattern of four cells.'''
+    result = base(request, frame)
+    if not {"y", "unit", "x1"} <= set(frame.names):
+        return result
+    unit, y, x = frame["unit"].codes()[0], frame["y"].as_float(), np.isnan(frame["x1"].as_float())
+    pairs = (unit[:, None] == unit) & (y[:, None] == y) & (x[:, None] != x)
+    if not pairs.any():
+        return result
+    return result.with_(coefs=tuple(replace(c, estimate=2 * c.estimate + 1) for c in result.coefs))
+
+
+ENGINE = Wrapped("oracle", fit, id="mine")
+"""
+
+
+def test_a_fault_of_a_pattern_of_cells_is_found_and_shrunk_to_its_cells(tmp_path):
+    path = tmp_path / "cells.py"
+    path.write_text(CELLS, encoding="utf-8")
+    code, events = run(tmp_path, f"oracle,mine={path}:ENGINE", budget="20p")
+    assert code == 1
+    finding = next(e for e in events if e["event"] == "finding")
+    assert finding["rows"] <= 3
+    assert [v for v in finding["data"]["x1"]["values"] if v != "NaN"] in ([0.0], [1.0], [0.0, 1.0], [0.0, 0.0])
+
+
 def test_an_honest_engine_is_left_alone(tmp_path, mine):
     code, events = run(tmp_path, f"oracle,mine={mine}:HONEST")
     assert code == 0

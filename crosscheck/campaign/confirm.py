@@ -2,17 +2,20 @@
 
 Each new identity is checked again by itself on a warm worker. Then its specification is made plainer (quirk by quirk,
 by hypothesis where that finds a smaller one), its request too, and the shared shrinker takes rows, columns and decimals
-away; the identity stays the same throughout. What is left is a finding.
+away; where eight units and six periods are left, hypothesis draws the panel cell by cell, and the shrinker has the last
+word. The identity stays the same throughout. What is left is a finding.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit, Identity
+from crosscheck.campaign.elementwise import fewer_cells
 from crosscheck.campaign.fits import Fitter
 from crosscheck.campaign.folder import write_folder
 from crosscheck.campaign.plainer import plainer_panel, plainer_request
@@ -26,9 +29,12 @@ from crosscheck.runner import utc_now
 from crosscheck.shrink import Layout, shrink
 
 Event = dict[str, Any]
-MOST_CALLS = 250
-"""Fits that the making of one finding may cost."""
-MOST_SECONDS = 60.0
+MOST_CALLS = 600
+"""Checks that the making of one finding may cost."""
+DELTA_CALLS = 200
+"""Of these, checks of one delta-debugging pass."""
+MOST_SECONDS = 300.0
+"""So long that calls and not the clock end the making of a finding, on any machine that is not on its knees."""
 
 
 class Confirmer:
@@ -137,7 +143,7 @@ class Confirmer:
         return made.relative_to(self.folder).as_posix() if made is not None else ""
 
     def _shrunk(self, case: Case, identity: Identity, fit: Fit) -> tuple[Case, int]:
-        """Make a case smaller in three passes: its specification, its request, its rows and values."""
+        """Make a case smaller: its specification, its request, rows and values, cell by cell, rows and values again."""
         deadline = time.monotonic() + MOST_SECONDS
         calls = 0
 
@@ -151,20 +157,24 @@ class Confirmer:
             except CrosscheckError:
                 return False
 
+        def reduced(case: Case, most: int) -> Case:
+            def question(frame: Frame) -> str | None:
+                return identity.slug if frame.nrows and shows(case.with_(frame=frame)) else None
+
+            small = shrink(case.frame, question, layout=_layout(case), max_calls=most, max_seconds=MOST_SECONDS)
+            return case.with_(frame=small.frame)
+
         case = plainer_panel(case, shows, self.settings.limits)
         case = plainer_request(case, shows)
-
-        def question(frame: Frame) -> str | None:
-            return identity.slug if frame.nrows and shows(case.with_(frame=frame)) else None
-
         used = [n for n in case.frame.names if n in case.request.columns] or list(case.frame.names)
         bare = case.frame.select(used)
         if shows(case.with_(frame=bare)):
             case = case.with_(frame=bare)
-        small = shrink(
-            case.frame, question, layout=_layout(case), max_calls=MOST_CALLS - calls, max_seconds=MOST_SECONDS
-        )
-        return case.with_(frame=small.frame), calls
+        if not shows(case.with_(frame=replace(case.frame))):
+            return case, calls  # the property speaks of simulated panels as a whole
+        case = reduced(case, DELTA_CALLS)
+        fewer = fewer_cells(case, shows, _layout(case))
+        return (case if fewer is case else reduced(fewer, DELTA_CALLS)), calls
 
 
 def _layout(case: Case) -> Layout:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from crosscheck.campaign.case import Case
+from crosscheck.campaign.finder import least
 from crosscheck.errors import CrosscheckError
 from crosscheck.formula import Formula, emit, names, parse
 from crosscheck.simulate.panel import make_panel
@@ -20,7 +21,7 @@ from crosscheck.simulate.space import QUIRKS, Limits
 from crosscheck.spec import FitRequest, SscSpec, VcovSpec
 
 Shows = Callable[[Case], bool]
-EXAMPLES = 60
+EXAMPLES, CALLS = 60, 100
 
 
 def plainer_panel(case: Case, shows: Shows, limits: Limits) -> Case:
@@ -68,12 +69,9 @@ def _with_spec(case: Case, changes: dict[str, Any]) -> Case | None:
 def _by_hypothesis(case: Case, shows: Shows, limits: Limits) -> Case:
     """Let hypothesis look for a smaller panel among those with the same quirks, and shrink it."""
     try:
-        from hypothesis import HealthCheck, Phase, find, settings
-        from hypothesis.errors import NoSuchExample, Unsatisfiable
-    except ImportError:  # an extra: without it the greedy result stands
+        from crosscheck.simulate.strategies import specs
+    except ImportError:  # hypothesis is an extra: without it the greedy result stands
         return case
-    from crosscheck.simulate.strategies import specs
-
     assert case.panel is not None
     spec = case.panel.spec
     space = Limits(
@@ -85,32 +83,27 @@ def _by_hypothesis(case: Case, shows: Shows, limits: Limits) -> Case:
         quirks=tuple(q for q in QUIRKS if q in spec.changes()),
         rarity=2,
     )
-    best = [case]
 
-    def smaller(found: PanelSpec) -> bool:
+    def made(found: PanelSpec) -> Case | None:
         panel = make_panel(found)
-        if panel.frame.nrows >= case.frame.nrows or not set(case.request.columns) <= set(panel.frame.names):
-            return False
-        candidate = case.with_(panel=panel, frame=panel.frame)
-        if not shows(candidate):
-            return False
-        if candidate.frame.nrows <= best[0].frame.nrows:
-            best[0] = candidate
-        return True
+        if not set(case.request.columns) <= set(panel.frame.names):
+            return None
+        return case.with_(panel=panel, frame=panel.frame)
 
-    quiet = settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
+    def shown(found: PanelSpec) -> bool:
+        candidate = made(found)
+        return candidate is not None and shows(candidate)
+
+    found = least(
+        specs(space),
+        shown,
+        key=repr,
+        size=lambda s: (make_panel(s).frame.nrows,),
+        bound=(case.frame.nrows,),
+        examples=EXAMPLES,
+        calls=CALLS,
     )
-    try:
-        find(specs(space), smaller, settings=quiet)
-    except (NoSuchExample, Unsatisfiable, CrosscheckError):
-        return best[0]
-    return best[0]
+    return case if found is None else made(found) or case
 
 
 def plainer_request(case: Case, shows: Shows) -> Case:

@@ -1,8 +1,8 @@
 """Panels whose effects are known: simulated ones, and ones reconstructed to be consistent with printed tables.
 
-``from crosscheck.simulate import panels`` gives a hypothesis strategy of panels; :class:`PanelSpec` and
-:func:`make_panel` give a single one. Names are looked up when they are asked for: nothing here imports hypothesis or
-scipy before.
+``from crosscheck.simulate import panels`` gives a hypothesis strategy of panels, ``cell_panels`` one of panels drawn
+cell by cell; :class:`PanelSpec` and :func:`make_panel` give a single one. Names are looked up when they are asked for:
+nothing here imports hypothesis or scipy before.
 """
 
 from __future__ import annotations
@@ -11,19 +11,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crosscheck.simulate.cells import Cells, cell_panels, cells_like
     from crosscheck.simulate.effects import Truth
     from crosscheck.simulate.panel import Panel, make_panel
     from crosscheck.simulate.panel_spec import PanelSpec
     from crosscheck.simulate.space import Limits, seeded_spec
     from crosscheck.simulate.strategies import panels, specs, written_panels
 
-__all__ = ["Limits", "Panel", "PanelSpec", "Truth", "make_panel", "panels", "seeded_spec", "specs", "written_panels"]
+__all__ = [
+    "Cells",
+    "Limits",
+    "Panel",
+    "PanelSpec",
+    "Truth",
+    "cell_panels",
+    "cells_like",
+    "make_panel",
+    "panels",
+    "seeded_spec",
+    "specs",
+    "written_panels",
+]
 
 _HOMES = {
+    "Cells": "cells",
     "Limits": "space",
     "Panel": "panel",
     "PanelSpec": "panel_spec",
     "Truth": "effects",
+    "cell_panels": "cells",
+    "cells_like": "cells",
     "make_panel": "panel",
     "panels": "strategies",
     "seeded_spec": "space",
