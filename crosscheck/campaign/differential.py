@@ -189,6 +189,7 @@ def _cells(
     out = explain_laws(out, reference, candidate, request, frame)
     if any(c.verdict in DIFFERENT and c.severity != "none" for c in out):
         out = explain_conditioning(out, reference, candidate, request, frame, fit)
+        out = explain_laws(out, reference, candidate, request, frame)  # of a standard error that is explained by now
     return out
 
 
