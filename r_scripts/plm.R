@@ -158,9 +158,11 @@ cc_plm_clustered <- function(request, fit, word, by_k) {
 
 cc_plm_result <- function(request, frame, fit, tested, V, n, K, df, sizes, seconds) {
   model <- fit$model
-  r2 <- plm::r.squared(model)
-  adjusted <- plm::r.squared(model, dfcor = TRUE)
   within_ <- fit$kind == "within"
+  # plm's is a squared correlation, which without a constant is not 1 - SSR / TSS.
+  has_r2 <- within_ || attr(stats::terms(stats::formula(model)), "intercept") == 1L
+  r2 <- if (has_r2) plm::r.squared(model)
+  adjusted <- if (has_r2) plm::r.squared(model, dfcor = TRUE)
   cc_result(
     "plm",
     cc_coefs(
