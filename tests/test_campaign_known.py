@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import tomllib
@@ -18,6 +19,7 @@ from crosscheck.campaign.properties import properties
 from crosscheck.campaign.screen import recognised
 from crosscheck.campaign.stream import read_events
 from crosscheck.cli import main
+from crosscheck.conventions import critical, p_of
 from crosscheck.engines.oracle import ENGINE as ORACLE
 from crosscheck.errors import CrosscheckError
 from crosscheck.findings import printed_numbers, read_finding
@@ -101,6 +103,40 @@ def one(engine, quantity, case, value=1.0, other=2.0, rule="engines_agree", says
 
 def nobody(name, request, frame):
     return failed(name, "nobody is asked")
+
+
+def test_a_p_value_of_another_law_is_explained_once_its_standard_error_is():
+    """Both at once: a standard error that the last digits of the data decide, and degrees of freedom that one avows."""
+    case = case_of(PanelSpec(units=6, periods=4, regressors=1, seed=3))
+
+    def fit(name, request, frame):
+        right = ORACLE.fit(request, frame)
+        shaky = 1 + 1e-3 * (int(frame.key[:8], 16) / 16**8 if name == "bad" else 0.5)
+        df = math.inf if name == "bad" else 7.0
+        rows = []
+        for row in right.coefs:
+            se = row.std_error * shaky
+            half = critical(request.conf_level, df) * se
+            rows.append(
+                replace(
+                    row,
+                    std_error=se,
+                    statistic=row.estimate / se,
+                    p_value=p_of(row.estimate / se, df),
+                    conf_low=row.estimate - half,
+                    conf_high=row.estimate + half,
+                    df=df,
+                )
+            )
+        notes = ("normal distribution; the request asks for t",) if name == "bad" else ()
+        words = replace(right.conventions, df_t=df, notes=notes, n_clusters=(8,))
+        return right.with_(engine=name, coefs=tuple(rows), vcov=(), conventions=words)
+
+    a, b = (fit(name, case.request, case.frame) for name in case.engines)
+    cells = pair_cells(a, b, case.request, case.frame, fit)
+    rules = {c.quantity: c.explanations[0].rule for c in cells if c.explanations}
+    assert (rules["std_error"], rules["p_value"], rules["conf_low"]) == ("conditioning", "t.df", "t.df")
+    assert not {c.quantity for c in cells if c.verdict in DIFFERENT and c.severity != "none"}
 
 
 def test_the_bandwidth_decides_whether_fixest_leaves_the_last_lag_out():

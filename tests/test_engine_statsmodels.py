@@ -318,3 +318,17 @@ def test_code_reproduces_the_numbers(request_, tmp_path, capsys):
 def test_is_an_engine():
     assert isinstance(ENGINE, Engine)
     assert ENGINE.supports(ask("y ~ x + z | id", vcov="hetero")).reach == "yes"
+
+
+def test_iterations_settle_where_the_constant_is_large():
+    """An absolute 1e-14 is out of reach of a coefficient of -180, whatever the data."""
+    year = BALANCED["year"].as_float()
+    far = with_column(floats("far", (year - year.min()) + 1000.0 + BALANCED["x"].as_float()))
+    request = ask("count ~ far | region", estimator="fepois", vcov="CRV1", cluster=["state"])
+    found, right = ENGINE.fit(request, far), ENGINE.fit(request, shifted(far))
+    assert found.status == "ok"
+    assert found.coefs[0].estimate == pytest.approx(right.coefs[0].estimate, rel=1e-8)
+
+
+def shifted(frame):
+    return with_column(floats("far", frame["far"].as_float() - 1000.0), frame)

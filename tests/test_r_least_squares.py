@@ -267,6 +267,19 @@ def test_random_effects_and_between(r):
     assert r.fit("r.plm", request("y ~ x", estimator="re", options={"method": "ml"}), PANEL).status == "unsupported"
 
 
+def test_plm_has_an_r2_only_where_its_squared_correlation_is_one(r):
+    y = PANEL["y"].as_float()
+    for formula, names in (("y ~ x + z", ("x", "z")), ("y ~ x + z - 1", ("x", "z"))):
+        found = r.fit("r.plm", request(formula), PANEL)
+        assert found.status == "ok", found.reason
+        if formula.endswith("- 1"):
+            assert (found.stats.r2, found.stats.adj_r2) == (None, None)
+            continue
+        design = np.column_stack([np.ones(y.size), *(PANEL[n].as_float() for n in names)])
+        rest = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+        assert found.stats.r2 == pytest.approx(1 - rest @ rest / ((y - y.mean()) @ (y - y.mean())), rel=1e-10)
+
+
 def within_sigma(data: Frame) -> float:
     """Return the standard deviation of the within residuals, SSR over N - n - K."""
     units = data["unit"].values

@@ -15,9 +15,13 @@ from crosscheck.campaign.corpus import corpus_line, write_corpus
 from crosscheck.campaign.differential import EnginesAgree
 from crosscheck.campaign.fits import Fitter
 from crosscheck.campaign.plan import PROFILES, Settings, cases_of
+from crosscheck.campaign.screen import check, recognised
 from crosscheck.errors import EngineMissing
+from crosscheck.frame import Frame
 from crosscheck.plan import EngineInfo
+from crosscheck.results import EstimationResult
 from crosscheck.runner import Workers, stamp, utc_now
+from crosscheck.spec import FitRequest
 from crosscheck.store import require_writable
 from crosscheck.verdict import EXIT_AGREES
 
@@ -26,6 +30,9 @@ MOST_PANELS = 400
 
 def record_corpus(folder: Path, budget: Budget, infos: Mapping[str, EngineInfo], seed: int) -> int:
     """Ask a live R about the differential cases of the ci profile, and write what it says.
+
+    What R says to the replays of an explanation (moved data, another basis, a regressor less) is written too: without
+    it a machine without R would see the difference and not its cause.
 
     Raises
     ------
@@ -38,17 +45,18 @@ def record_corpus(folder: Path, budget: Budget, infos: Mapping[str, EngineInfo],
             raise EngineMissing(f"{engine} cannot be recorded: {info.reason}", hint="crosscheck doctor")
     require_writable(folder, "the folder of the corpus", hint="name another folder with --corpus")
     panels = min(budget.panels or MOST_PANELS, MOST_PANELS)
-    kept = {k: v for k, v in PROFILES["ci"].items() if k not in ("budget", "shrinks")}
-    settings = Settings(seed=seed, profile="ci", engines=tuple(infos), properties=(EnginesAgree.id,), **kept)
+    profile = {k: v for k, v in PROFILES["ci"].items() if k not in ("budget", "shrinks")}
+    settings = Settings(seed=seed, profile="ci", engines=tuple(infos), properties=(EnginesAgree.id,), **profile)
     lines: list[dict[str, Any]] = []
     with Workers() as workers:
-        fitter = Fitter(workers=workers, versions={e: info.version for e, info in r.items()})
+        here = {e: info.version for e, info in infos.items() if info.transport == "live"}
+        fitter = Fitter(workers=workers, versions=here)
+        kept = _Kept(fitter, lines)
         for cases in _batches(settings, panels):
-            asks = [a for c in cases for a in EnginesAgree().asks(c) if engines.get(a.engine).language == "r"]
-            fitter.fetch(asks)
-            for ask in asks:
-                result = fitter(ask.engine, ask.request, ask.frame)
-                lines.append(corpus_line(ask.engine, ask.request.hash, ask.frame.key, result))
+            fitter.fetch([a for c in cases for a in EnginesAgree().asks(c)])
+            for case in cases:
+                for one in check(case, kept)[0].discrepancies:
+                    recognised(one, case, kept)
             fitter.forget()
         fitter.close()
     unique = {(x["engine"], x["request"], x["data"]): x for x in lines}
@@ -62,6 +70,20 @@ def record_corpus(folder: Path, budget: Budget, infos: Mapping[str, EngineInfo],
     )
     click.echo(f"{len(unique)} fits of {panels} panels recorded in {path} ({path.stat().st_size / 1e6:.2f} MB)")
     return EXIT_AGREES
+
+
+class _Kept:
+    """A ``fit`` that keeps what R says as lines of a corpus."""
+
+    def __init__(self, fit: Fitter, lines: list[dict[str, Any]]) -> None:
+        self._fit, self._lines = fit, lines
+
+    def __call__(self, engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
+        result = self._fit(engine, request, frame)
+        asked = engines.get(engine)
+        if asked.language == "r" and asked.supports(request):
+            self._lines.append(corpus_line(engine, request.hash, frame.key, result))
+        return result
 
 
 def _batches(settings: Settings, panels: int, size: int = 16) -> Iterator[list[Case]]:

@@ -170,9 +170,18 @@ def run(prepared: Prepared, draws: NDArray[np.int8], progress: Progress | None =
         estimate=b,
         std_error=se,
         std_error_iid=iid,
-        p_value=p_values(b / se, prepared.small.df_t),
-        p_value_iid=p_values(b / iid, prepared.small_iid.df_t),
+        p_value=p_values(statistics(b, se), prepared.small.df_t),
+        p_value_iid=p_values(statistics(b, iid), prepared.small_iid.df_t),
     )
+
+
+def statistics(estimate: Real, std_error: Real) -> Real:
+    """Return t statistics: infinite where the standard error is zero and the estimate is not, NaN where both are."""
+    t = np.full_like(estimate, np.nan)
+    np.divide(estimate, std_error, out=t, where=std_error != 0)
+    sure = (std_error == 0) & (estimate != 0)
+    t[sure] = np.copysign(np.inf, estimate[sure])
+    return t
 
 
 def p_values(t: Real, df: float) -> Real:
@@ -231,7 +240,7 @@ def summarize(
         Where no draw has an estimate.
     """
     kept = ~np.isnan(made.estimate)
-    b, t = made.estimate[kept], (made.estimate / made.std_error)[kept]
+    b, t = made.estimate[kept], statistics(made.estimate[kept], made.std_error[kept])
     if b.size < 2:
         raise DataError("fewer than two draws have an estimate")
     at_least = np.abs(b) >= abs(true) * (1 - TIE)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def write(request: FitRequest, data_path: str) -> str:
     """Return lines of Python."""
-    from crosscheck.engines.statsmodels import GLM_MAXITER, GLM_TOL
+    from crosscheck.engines.statsmodels import GLM_MAXITER, GLM_RTOL, GLM_TOL
 
     design = design_code(request, data_path, effects_as_dummies=True)
     names, ssc, vcov = design.names, request.ssc, request.vcov.canonical
@@ -33,7 +33,9 @@ def write(request: FitRequest, data_path: str) -> str:
         family = "Poisson" if request.estimator == "fepois" else "Binomial"
         given = "" if weights is None else f", var_weights=df[{weights!r}]"
         model = f"sm.GLM(y, X, family=sm.families.{family}(){given})"
-        options = f"tol={GLM_TOL}, maxiter={GLM_MAXITER}, tol_criterion='params', scale=1.0, use_t=False"
+        options = (
+            f"tol={GLM_TOL}, rtol={GLM_RTOL}, maxiter={GLM_MAXITER}, tol_criterion='params', scale=1.0, use_t=False"
+        )
     word = {"iid": "nonrobust", "HC1": "HC1" if ssc.k_adj and linear else "HC0", "CRV1": "cluster"}
     word |= {"CRV3": "cluster-crv3", "DK": "hac-groupsum", "NW": "hac-panel" if request.unit else "HAC"}
     keywords = ", cov_kwds=options" if vcov not in ("iid", "HC1", "HC2", "HC3") else ""

@@ -9,7 +9,16 @@ import numpy as np
 
 from crosscheck.engines._sample import counts_of
 from crosscheck.engines._shared import wanted
-from crosscheck.engines.statsmodels import GLM_MAXITER, GLM_TOL, Statsmodels, _columns, _correction, _covariance, _order
+from crosscheck.engines.statsmodels import (
+    GLM_MAXITER,
+    GLM_RTOL,
+    GLM_TOL,
+    Statsmodels,
+    _columns,
+    _correction,
+    _covariance,
+    _order,
+)
 from crosscheck.frame import Frame
 from crosscheck.spec import FitRequest
 from crosscheck.study import Study
@@ -59,7 +68,14 @@ def written(request: FitRequest, frame: Frame) -> Written:
         function = "glm"
         words["family"] = "poisson" if request.estimator == "fepois" else "binomial"
         words |= {} if sample.weights is None else {"var_weights": {"column": "w"}}
-        fit |= {"method": "IRLS", "tol": GLM_TOL, "maxiter": GLM_MAXITER, "tol_criterion": "params", "scale": 1.0}
+        fit |= {
+            "method": "IRLS",
+            "tol": GLM_TOL,
+            "rtol": GLM_RTOL,
+            "maxiter": GLM_MAXITER,
+            "tol_criterion": "params",
+            "scale": 1.0,
+        }
         fit["use_t"] = False
     steps: dict[str, Any] = {"fit": fit}
     if request.conf_level != PLAIN_LEVEL:
