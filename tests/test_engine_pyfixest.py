@@ -704,3 +704,12 @@ def test_agrees_with_live_fixest(tmp_path):
         for mine, theirs in zip(ours, (answer["r2"], answer["ar2"], answer["wr2"]), strict=True):
             if mine is not None:
                 assert mine == pytest.approx(theirs, rel=1e-10, abs=1e-12), key
+
+
+def test_a_model_that_is_kept_is_of_the_family_that_is_asked():
+    """Another covariance of the last model costs no fit; another family is another model."""
+    engine = Pyfixest()
+    for family in ("logit", "probit", "logit"):
+        request = ask("late ~ y + z", estimator="feglm", options={"family": family}, vcov="hetero")
+        kept, fresh = engine.fit(request, BALANCED), Pyfixest().fit(request, BALANCED)
+        assert [r.estimate for r in kept.coefs] == [r.estimate for r in fresh.coefs], family

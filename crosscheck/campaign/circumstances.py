@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from crosscheck import engines
 from crosscheck.campaign.case import Case, Discrepancy, Fit
+from crosscheck.campaign.predictions import split_of
 from crosscheck.campaign.reexpressed import reexpressed
 from crosscheck.engines._shared import codes_of, lag_of
 from crosscheck.errors import CrosscheckError
@@ -77,6 +78,9 @@ def separated(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """
     if case.request.estimator not in ("fepois", "feglm"):
         return False
+    if case.rule == "predictions":  # the model is fitted without the rows held out
+        train, _ = split_of(case)
+        case = case.with_(frame=case.frame.take(train))
     matrix = _matrix(case)
     if matrix is None:
         return False

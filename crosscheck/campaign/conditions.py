@@ -16,8 +16,12 @@ from crosscheck.campaign.differential import EnginesAgree
 from crosscheck.results import EstimationResult
 
 CLASSES: Mapping[str, re.Pattern[str]] = {
-    "no_convergence": re.compile(r"(?i)(not|no|fail\w*( to)?) converge|maximum number of iterations|did not reach"),
+    "no_convergence": re.compile(
+        r"(?i)(?<!svd did )(?<!eigenvalues did )(not|no|fail\w*( to)?) converge"
+        r"|maximum number of iterations|did not reach"
+    ),
 }
+"""LAPACK's "SVD did not converge" is said of a matrix with NaN: an error, and no word on iterations of the model."""
 SPEAKS = {"no_convergence": ("r.fixest", "statsmodels", "pyfixest")}
 """Engines that say a thing as they are asked here: the notes of fixest and pyfixest's check of separation are off."""
 

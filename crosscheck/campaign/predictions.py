@@ -50,7 +50,7 @@ class PredictionsAgree:
             return "there is no constant"
         if len(self._willing(case)) < 2:
             return "fewer than two of the engines predict this"
-        train, _ = _split(case)
+        train, _ = split_of(case)
         kept = train & complete(request, case.frame)
         return "" if 3 < kept.sum() < case.frame.nrows else "too few rows are left"
 
@@ -60,12 +60,12 @@ class PredictionsAgree:
 
     def asks(self, case: Case) -> Sequence[Ask]:
         """Return one fit for each engine that predicts."""
-        _, frame = _split(case)
+        _, frame = split_of(case)
         return tuple(Ask(engine=e, request=_asked(case), frame=frame) for e in self._willing(case))
 
     def check(self, case: Case, fit: Fit) -> Checked:
         """Compare predictions row by row where the fit determines them."""
-        train, frame = _split(case)
+        train, frame = split_of(case)
         precision = precision_of(case.request, case.frame.take(train))
         if precision.reason:
             return Checked(reason=precision.reason)
@@ -120,7 +120,7 @@ class PredictionsAgree:
         )
 
 
-def _split(case: Case) -> tuple[NDArray[np.bool_], Frame]:
+def split_of(case: Case) -> tuple[NDArray[np.bool_], Frame]:
     """Return which rows the model is fitted on, and the frame that says so in a column."""
     rng = np.random.Generator(np.random.PCG64([case.seed, STREAM]))
     out = rng.random(case.frame.nrows) < 0.25

@@ -180,8 +180,7 @@ class Pyfixest:
             request.time,
             unknown,
             serial,
-            request.options.get("tolerance"),
-            *(str(request.options.get(word)) for word in ("dress", "several", "by", "level", "call")),
+            *(f"{word}={request.options[word]}" for word in sorted(request.options)),
             str(request.vcov) if request.options.get("call") else "",
         )
         last = self._last
