@@ -117,7 +117,7 @@ R = "R's fixest 0.14.2"
         (0.2, "new", f"toward {R} in 1"),
         (0.2 * (1 + 3e-6), "new", f"toward {R} in 1"),
         (0.1, "old", f"away from {R} in 1"),
-        (0.4, "neither", f"{R} agrees with neither in 1"),
+        (0.4, "neither", f"{R} agrees with neither in 1 (nearer to the new number in 1)"),
     ],
 )
 def test_a_number_moved_toward_or_away_from_a_witness_with_its_version(witness, side, words):
@@ -128,7 +128,7 @@ def test_a_number_moved_toward_or_away_from_a_witness_with_its_version(witness, 
     moved = next(m for m in kinds["number"].moved if m.quantity == "std_error")
     assert [w.side for w in moved.witnesses] == [side]
     assert R in toward(moved.witnesses[0])
-    assert words in support_lines(kinds["number"].supports)
+    assert words in support_lines(kinds["number"])
 
 
 def test_a_witness_near_neither_says_which_side_is_nearer():
@@ -146,7 +146,7 @@ def test_a_number_that_hash_seeds_move_is_not_repeatable_and_did_not_move():
     new = result("p@2", error=0.11)
     _, kinds = changed(result("p@1"), new, unsteady=((), (unstable(0.1),)))
     assert kinds["not repeatable"].standing == "worse"
-    assert kinds["not repeatable"].severity == "structural"
+    assert kinds["not repeatable"].severity == "printed"
     assert "std_error" not in {m.quantity for m in kinds.get("number").moved} if "number" in kinds else True
 
 
@@ -308,3 +308,42 @@ def test_a_warning_about_kept_machine_code_is_ours():
     assert about_cache(SimpleNamespace(category=NumbaWarning, message=NumbaWarning(text)))
     assert not about_cache(SimpleNamespace(category=NumbaWarning, message=NumbaWarning("the loop is slow")))
     assert not about_cache(SimpleNamespace(category=UserWarning, message=UserWarning(text)))
+
+
+def test_sides_never_have_the_same_name():
+    from crosscheck.upgrade.model import SideRow
+    from crosscheck.upgrade.summary import label, side_names
+
+    def side(id_="p@1", version="1", transport="live", **state):
+        return SideRow(id=id_, package="p", version=version, asked="", transport=transport, state={"p": "1", **state})
+
+    assert side_names(side(), side(version="2")) == ("1", "2")
+    assert side_names(side(numpy="1.26.4"), side(numpy="2.4.6")) == ("1 with numpy 1.26.4", "1 with numpy 2.4.6")
+    assert label(side(numpy="1.26.4"), side(numpy="2.4.6")) == "1, numpy 1.26.4 -> 2.4.6"
+    assert side_names(side(), side("p@1+local.0a")) == ("1", "1+local.0a")
+    assert side_names(side(transport="frozen"), side()) == ("1 (frozen)", "1")
+    assert len(set(side_names(side(), side()))) == 2
+
+
+def test_one_message_that_names_a_unit_is_one_message():
+    from crosscheck.upgrade.pairs import shape
+
+    assert shape("entity 'u12' is given twice in 2003") == shape("entity 'firm b' is given twice in 1999.5")
+    assert shape("periods [1 2 3] lack N12") == shape("periods [4] lack A7")
+    assert shape("the matrix is singular") != shape("the matrix is not square")
+    assert shape("ValueError: x1 has 3 missing values") == shape("ValueError: x20 has 1,234 missing values")
+
+
+def test_what_a_witness_says_of_a_fit_is_said_of_a_fit():
+    from crosscheck.upgrade.model import Change
+    from crosscheck.upgrade.phrases import support_lines
+
+    def lines(kind, side):
+        change = Change(kind=kind, size="", cause="", severity="structural", standing="worse", title="", study="s",
+                        places=(), supports=((R, side, 2),))  # fmt: skip
+        return support_lines(change)
+
+    assert lines("error new", "neither") == [f"{R} gives other numbers than the old ones in 2"]
+    assert lines("error new", "old") == [f"{R} gives the old numbers in 2"]
+    assert lines("error gone", "old") == [f"{R} fails still in 2"]
+    assert lines("term gone", "new") == [f"{R} has no such number either in 2"]

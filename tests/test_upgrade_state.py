@@ -12,7 +12,8 @@ import pytest
 
 from crosscheck.bridge.interpreters import THIS, find_python, require_python
 from crosscheck.errors import EngineMissing, UsageError
-from crosscheck.upgrade import eras, origins, state
+from crosscheck.upgrade import aligned, eras, origins
+from crosscheck.upgrade.beside import engine_python
 from crosscheck.upgrade.calls import Call
 from crosscheck.upgrade.defaults import replays
 from crosscheck.upgrade.origins import built_wheel, content_of, wheel_version
@@ -33,7 +34,7 @@ if [ "$2" = install ]; then
 @pytest.fixture
 def tools(tmp_path, monkeypatch) -> Path:
     fake_uv(tmp_path / "tools", monkeypatch, MAKES)
-    monkeypatch.setattr(state, "imports", lambda *_: None)
+    monkeypatch.setattr(aligned, "imports", lambda *_: None)
     return tmp_path / "tools" / "log"
 
 
@@ -166,7 +167,7 @@ def test_a_version_that_cannot_be_installed_is_a_verdict(tmp_path, monkeypatch):
     fake_uv(tmp_path / "tools", monkeypatch, f'{MAKES}\nif [ "$2" = install ]; then echo "{words}" >&2; exit 1; fi\n')
     with pytest.raises(EngineMissing, match=r"cannot be installed for Python"):
         make_side("pyfixest", "0.77.0", cache=tmp_path / "cache")
-    monkeypatch.setattr(state, "find_python", lambda _: None)
+    monkeypatch.setattr(aligned, "find_python", lambda _: None)
     with pytest.raises(EngineMissing) as error:
         make_side("statsmodels", "0.13.0", cache=tmp_path / "cache")
     assert "which is not here" in error.value.hint
@@ -219,7 +220,6 @@ def test_a_changed_default_is_written_out_for_replay():
 
 def test_an_engine_gets_the_packages_of_the_side_and_what_its_worker_stands_on(tmp_path, monkeypatch):
     from crosscheck.bridge import environments
-    from crosscheck.upgrade import state
     from crosscheck.upgrade.eras import adapter_for
     from crosscheck.upgrade.sides import Side
 
@@ -247,7 +247,7 @@ def test_an_engine_gets_the_packages_of_the_side_and_what_its_worker_stands_on(t
 
     monkeypatch.setattr(environments, "read", lambda where: made if where == folder else None)
     monkeypatch.setattr(environments, "provide", provide)
-    assert state.engine_python(side) == made.python
+    assert engine_python(side) == made.python
     ((cache, requirements, recipe),) = asked
     assert (cache, requirements) == (tmp_path, ("linearmodels==7.1",))
     assert (recipe.needs, recipe.constraints) == (environments.WORKER_NEEDS, ("numpy==2.2.0",))

@@ -92,11 +92,14 @@ class Recipe:
         What its worker stands on.
     constraints : tuple of str
         Bounds on what is installed because something else needs it, such as ``numpy<2``; they are kept.
+    forced : tuple of str
+        Versions that are put in at the end against the bounds of the packages, such as ``pandas==3.0.0``.
     python : Interpreter
     """
 
     needs: tuple[str, ...] = WORKER_NEEDS
     constraints: tuple[str, ...] = ()
+    forced: tuple[str, ...] = ()
     python: Interpreter = THIS
 
 
@@ -108,7 +111,8 @@ def folder_name(requirements: Sequence[str], recipe: Recipe | None = None) -> st
     content = sha256(Path(requirements[0]).read_bytes()) if wheel else ""
     asked = [Path(requirements[0]).name, *requirements[1:]]
     decides = {"schema": SCHEMA, "asked": asked, "wheel": content, "tag": tag, "worker": list(recipe.needs)}
-    key = digest(decides | ({"constraints": sorted(recipe.constraints)} if recipe.constraints else {}))
+    more = {"constraints": sorted(recipe.constraints), "forced": sorted(recipe.forced)}
+    key = digest(decides | {name: lines for name, lines in more.items() if lines})
     head = "-".join(asked[0].removesuffix(".whl").replace("==", "-").split("-")[:2])
     return f"{head}-{tag}-{key[:8]}"
 
@@ -230,6 +234,8 @@ def _install(folder: Path, requirements: Sequence[str], recipe: Recipe) -> None:
         if "cannot be reached" in error.what:
             raise
         _run(command, folder, requirements, base)
+    if recipe.forced:
+        _run([*installer, "--only-binary", ":all:", "--no-deps", *recipe.forced], folder, requirements, base)
     raw = json.loads(_run([str(python), "-I", "-c", _VERSIONS], folder, requirements, base))
     manifest = {
         "schema": SCHEMA,

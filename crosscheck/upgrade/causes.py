@@ -6,13 +6,15 @@ not bring back goes to :mod:`crosscheck.explain`, which replays conventions, sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from crosscheck.canon import dumps
 from crosscheck.conventions import lre
 from crosscheck.explain import Explanation, explain_column
 from crosscheck.explain.model import meeting
+from crosscheck.report.words import plural
 from crosscheck.results import EstimationResult
 from crosscheck.upgrade.calls import Call
 from crosscheck.upgrade.cases import Case
@@ -28,8 +30,9 @@ Moving = tuple[Question, EstimationResult, EstimationResult, Measured]
 DEFAULT_RULE = "default"
 DIGITS = 7.0
 """Packages at their default tolerances hold seven digits, and a replay cannot meet to more."""
-MOST_EXPLAINED = 60
-"""Questions of one check that are searched for a convention; those alike come one of a kind first."""
+MOST_EXPLAINED = 400
+FRUITLESS = 3
+"""Questions that moved alike are searched for a convention until so many in a row have none."""
 
 
 def replay_defaults(
@@ -101,34 +104,56 @@ def _explanation(replay: Replay, old: Any, back: Any, versions: tuple[str, str])
 
 def explain_rest(
     moved: Sequence[Moving],
-) -> dict[str, dict[Key, tuple[Explanation, ...]]]:
+) -> tuple[dict[str, dict[Key, tuple[Explanation, ...]]], tuple[str, ...]]:
     """Search the conventions, samples and known bugs that separate the two sides, by question.
 
-    Of many questions that moved alike one of each kind is searched first; there is a bound on how many are, so that
-    the same check always gets the same answer.
+    Of questions that moved alike (study, function, covariance, quantities) all are searched, until some in a row have
+    no cause; the same check always gets the same answer.
+
+    Returns
+    -------
+    tuple
+        The causes, and a sentence on what was not searched, where something was not.
     """
     found: dict[str, dict[Key, tuple[Explanation, ...]]] = {}
-    for question, old, new, _ in _spread(moved)[:MOST_EXPLAINED]:
+    fruitless: Counter[Hashable] = Counter()
+    searched, left = 0, 0
+    for kind, (question, old, new, _) in _by_kind(moved):
         if question.request is None:
             continue
+        if fruitless[kind] >= FRUITLESS or searched >= MOST_EXPLAINED:
+            left += 1
+            continue
+        searched += 1
         with meeting(DIGITS):
             reasons = explain_column(old, new, question.frame, question.request)
         if reasons:
             found[question.id] = dict(reasons)
-    return found
+        fruitless[kind] = 0 if reasons else fruitless[kind] + 1
+    asked = sum(question.request is None for question, *_ in moved)
+    said = []
+    if left:
+        said.append(
+            f"{plural(left, 'estimation')} that moved {'was' if left == 1 else 'were'} not searched for a convention: "
+            f"{FRUITLESS} that moved alike had none, or {MOST_EXPLAINED} were searched"
+        )
+    if asked:
+        said.append(
+            f"{plural(asked, 'estimation')} that moved {'is' if asked == 1 else 'are'} written in the words of the "
+            "package alone, and only changed defaults were looked for there"
+        )
+    return found, tuple(f"{text}." for text in said)
 
 
-def _spread(
-    moved: Sequence[Moving],
-) -> list[Moving]:
+def _by_kind(moved: Sequence[Moving]) -> list[tuple[Hashable, Moving]]:
     """Order questions so that one of each kind comes first; those of studies before those of the sentinel set."""
-    rank: dict[tuple[Any, ...], int] = {}
+    rank: Counter[Hashable] = Counter()
     order = []
     for index, item in enumerate(moved):
         question, _, _, measured = item
         kinds = tuple(sorted({q for _, q in measured.sizes}))
         vcov = question.request.vcov.canonical if question.request is not None else ""
         key = (question.study, question.function, str(vcov), kinds)
-        rank[key] = rank.get(key, -1) + 1
-        order.append((question.sentinel, rank[key], index, item))
-    return [item for _, _, _, item in sorted(order, key=lambda o: o[:3])]
+        order.append((question.sentinel, rank[key], index, key, item))
+        rank[key] += 1
+    return [(key, item) for *_, key, item in sorted(order, key=lambda o: o[:3])]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from crosscheck.compare import compare
 from crosscheck.explain import Explanation
@@ -14,55 +13,33 @@ from crosscheck.judging import Cell
 from crosscheck.report.model import DroppedRow
 from crosscheck.report.model import Explanation as Shown
 from crosscheck.results import EstimationResult
-from crosscheck.upgrade.judge import count, heard, precise, supports_fit
-from crosscheck.upgrade.measure import DRIFT, Measured, measure
+from crosscheck.upgrade.dependencies import DEPENDENCY_RULE
+from crosscheck.upgrade.fits import Named, fit_changes, merged_changes, warning_changes
+from crosscheck.upgrade.judge import count, heard, precise
+from crosscheck.upgrade.measure import measure
 from crosscheck.upgrade.model import (
-    KINDS,
     PRIMARY,
     Cause,
     Change,
     Kind,
     Moved,
     Precision,
-    Side,
-    Standing,
     StudyChanges,
     Witness,
     WitnessRow,
 )
+from crosscheck.upgrade.pairs import Pair, shape
 from crosscheck.upgrade.phrases import titled
 from crosscheck.upgrade.questions import Question
+from crosscheck.upgrade.repeats import SAME_SEEDS, repeat_changes
 from crosscheck.upgrade.sides import NotRepeatable
+from crosscheck.upgrade.standings import gravity, stood
 from crosscheck.verdict import AGREE, SEVERITIES, Severity
 from crosscheck.wald import with_joint_tests
 
 Key = tuple[str, str]
 Heard = Mapping[str, Mapping[str, tuple[str, EstimationResult]]]
 Reasons = Mapping[str, Mapping[Key, tuple[Explanation, ...]]]
-_NUMBERS = re.compile(r"0x[0-9a-f]+|[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?", re.IGNORECASE)
-BETTER: tuple[Kind, ...] = ("term new", "error gone", "unsupported gone", "warning gone")
-NOTES: tuple[Kind, ...] = ("renamed", "dropped", "error changed", "report new")
-SAME_SEEDS = 10.0
-"""A number that moved by more than ten times what hash seeds move it did move."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """The two answers to a question, as they are compared, and what differs."""
-
-    question: Question
-    old: EstimationResult
-    new: EstimationResult
-    measured: Measured
-
-    @property
-    def moved(self) -> bool:
-        """Whether a number differs that has no cause yet."""
-        return any(c.verdict == "unexplained" or _one_sided(c) for c in self.measured.cells)
-
-
-def _one_sided(cell: Cell) -> bool:
-    return cell.verdict in ("missing_candidate", "missing_reference") and cell.term not in ("", "*")
 
 
 def pair(question: Question, old: EstimationResult, new: EstimationResult) -> Pair:
@@ -113,7 +90,7 @@ def study_changes(
     compared = agree = exact = drifted = 0
     digits: dict[str, float] = {}
     numbers: list[tuple[Pair, Moved]] = []
-    others: list[Change] = []
+    others: list[Named] = []
     near: dict[str, list[tuple[Cell, Cell]]] = {}
     for p in pairs:
         q = p.question
@@ -141,10 +118,10 @@ def study_changes(
         numbers += [(p, _moved(raw, c, p, speaks.get((c.term, c.quantity), ()))) for raw, c in left]
         if seen and not q.sentinel and p.old.status == p.new.status == "ok":
             _note_precision(near, p, mine)
-        others += _fit_changes(p, mine)
-        others += _warning_changes(p)
-    changes = [*_grouped(study, numbers), *_merged(study, others), *_repeat_changes(study, pairs, unrepeatable)]
-    changes.sort(key=_gravity)
+        others += fit_changes(p, mine)
+        others += warning_changes(p)
+    changes = [*_grouped(study, numbers), *merged_changes(study, others), *repeat_changes(study, pairs, unrepeatable)]
+    changes.sort(key=gravity)
     status = [(p.old.status, p.new.status) for p in pairs]
     return StudyChanges(
         study=study,
@@ -164,17 +141,6 @@ def study_changes(
         refused=tuple(
             (p.question.id, p.new.reason) for p in pairs if (p.old.status, p.new.status) == ("unsupported",) * 2
         ),
-    )
-
-
-def _gravity(c: Change) -> tuple[int, int, int, int, int, str]:
-    return (
-        -SEVERITIES.index(c.severity),
-        ("worse", "moved", "better", "note").index(c.standing),
-        c.size == "drift",
-        KINDS.index(c.kind),
-        -max(len(c.moved), len(c.places)),
-        c.title,
     )
 
 
@@ -227,6 +193,7 @@ def _moved(raw: Cell, c: Cell, p: Pair, said: Sequence[Witness]) -> Moved:
     cause: Cause = "unexplained" if kind == "number" else ""
     if c.explanations:
         cause = c.verdict if c.verdict in ("sample", "convergence", "stochastic", "known") else "convention"
+        cause = "dependency" if c.explanations[0].rule == DEPENDENCY_RULE else cause
     return Moved(
         kind=kind,
         question=p.question.id,
@@ -323,11 +290,11 @@ def _grouped(study: str, numbers: Sequence[tuple[Pair, Moved]]) -> Iterator[Chan
 
 
 def _plain(title: str) -> str:
-    return _NUMBERS.sub("#", title)
+    return shape(title)
 
 
 def _lack(m: Moved) -> str:
-    return _NUMBERS.sub("#", m.reason) if " has no " in m.reason and m.old is None and m.new is None else ""
+    return shape(m.reason) if " has no " in m.reason and m.old is None and m.new is None else ""
 
 
 def _renamed(numbers: Sequence[tuple[Pair, Moved]]) -> set[tuple[str, str]]:
@@ -379,175 +346,7 @@ def _number_change(study: str, kind: Kind, group: Sequence[tuple[Pair, Moved]]) 
 
 
 def _finished(change: Change, p: Pair) -> Change:
-    return replace(change, title=titled(change, p.old.engine, p.new.engine), standing=standing(change))
-
-
-def standing(change: Change) -> Standing:
-    """Say what a change does to the exit code: what is gained does not count against a version, unless it is refuted.
-
-    A number that both versions give and that moved counts for better or worse: the paper's number is another one.
-    """
-    sides = {side for _, side, _ in change.supports}
-    if change.kind in NOTES:
-        return "note"
-    if change.kind in BETTER:
-        return "moved" if sides & {"old", "neither"} and "new" not in sides else "better"
-    if change.kind == "number":
-        return "moved"
-    return change.standing if change.kind == "not repeatable" else "worse"
-
-
-def _fit_changes(p: Pair, said: Mapping[str, tuple[str, EstimationResult]]) -> Iterator[Change]:
-    """Find fits that happen in one version only, errors that read otherwise, and other names of dropped terms."""
-    a, b = p.old, p.new
-    kind: Kind
-    severity: Severity = "structural"
-    if a.status == "ok" and b.status == "ok":
-        if set(a.dropped) != set(b.dropped) and not any(_one_sided(c) for c in p.measured.cells):
-            yield _whole(p, "dropped", "cosmetic", f"{list(a.dropped)} -> {list(b.dropped)}", ())
-        return
-    if a.status == b.status:
-        if a.status == "error" and _NUMBERS.sub("#", a.reason) != _NUMBERS.sub("#", b.reason):
-            yield _whole(p, "error changed", "cosmetic", f"{b.reason} (before: {a.reason})", ())
-        return
-    if "error" in (a.status, b.status):
-        kind = "error new" if b.status == "error" else "error gone"
-        if a.status == "unsupported":
-            kind, severity = "unsupported gone", "cosmetic"
-        elif b.status == "unsupported":
-            kind, severity = "unsupported new", "cosmetic"
-    else:
-        kind = "unsupported new" if b.status == "unsupported" else "unsupported gone"
-    reason = b.reason if kind.endswith("new") else a.reason
-    fitted = b if b.status == "ok" else a
-    side: Side = "new" if b.status == "ok" else "old"
-    pairs: list[tuple[str, Side]] = []
-    for name, result in said.values():
-        if result.status == "error":
-            pairs.append((name, "old" if side == "new" else "new"))
-            continue
-        has = supports_fit(result, fitted, p.question.context)
-        if has is not None:
-            pairs.append((name, side if has else "neither"))
-    yield _whole(p, kind, severity, reason, count(pairs))
-
-
-def _whole(p: Pair, kind: Kind, severity: Severity, text: str, supports: tuple[tuple[str, Side, int], ...]) -> Change:
-    return Change(
-        kind=kind,
-        size="",
-        cause="",
-        severity=severity,
-        standing="worse",
-        title=text,
-        study=p.question.study,
-        places=((p.question.table, p.question.column),),
-        questions=(p.question.id,),
-        functions=(p.question.function,),
-        supports=supports,
-    )
-
-
-def _warning_changes(p: Pair) -> Iterator[Change]:
-    """Find warnings that one version gives and the other does not; numbers within a warning do not count."""
-    if p.old.status != "ok" or p.new.status != "ok":
-        return
-    before, after = _warnings(p.old), _warnings(p.new)
-    sides: tuple[tuple[Kind, dict[str, str], dict[str, str]], ...] = (
-        ("warning new", after, before),
-        ("warning gone", before, after),
-    )
-    for kind, mine, other in sides:
-        for shape, text in mine.items():
-            if shape not in other:
-                yield _whole(p, kind, "cosmetic", text, ())
-
-
-def _warnings(result: EstimationResult) -> dict[str, str]:
-    texts = (" ".join(c.text.split()) for c in result.conditions if c.kind == "warning")
-    return {_NUMBERS.sub("#", text): text[:300] for text in texts}
-
-
-def _merged(study: str, changes: Iterable[Change]) -> Iterator[Change]:
-    """Put what was said of several columns alike together, by its words."""
-    groups: dict[Hashable, list[Change]] = {}
-    for c in changes:
-        groups.setdefault((c.kind, c.severity, _NUMBERS.sub("#", c.title)), []).append(c)
-    for group in groups.values():
-        first = group[0]
-        pairs = [(name, side) for c in group for name, side, n in c.supports for _ in range(n)]
-        change = replace(
-            first,
-            study=study,
-            places=tuple(dict.fromkeys(p for c in group for p in c.places)),
-            questions=tuple(dict.fromkeys(q for c in group for q in c.questions)),
-            functions=tuple(dict.fromkeys(f for c in group for f in c.functions)),
-            supports=count(pairs),
-        )
-        yield replace(change, title=titled(change, "", ""), standing=standing(change))
-
-
-def _repeat_changes(
-    study: str,
-    pairs: Sequence[Pair],
-    unrepeatable: Mapping[str, tuple[Sequence[NotRepeatable], Sequence[NotRepeatable]]],
-) -> Iterator[Change]:
-    """Find numbers that a version does not repeat under another hash seed."""
-    groups: dict[str, list[tuple[Pair, Moved]]] = {}
-    for p in pairs:
-        before, after = unrepeatable.get(p.question.id, ((), ()))
-        sides = [{(n.term, n.quantity): n for n in found if n.spread > DRIFT / 100} for found in (before, after)]
-        for key in dict.fromkeys((*sides[0], *sides[1])):
-            which = "both" if key in sides[0] and key in sides[1] else "old" if key in sides[0] else "new"
-            n = sides[1].get(key) or sides[0][key]
-            shown = " or ".join(dict.fromkeys(str(v)[:60] for v in n.values))
-            grave = n.spread > DRIFT
-            groups.setdefault(f"{which}/{'grave' if grave else 'slight'}/{p.question.function}", []).append(
-                (
-                    p,
-                    Moved(
-                        kind="not repeatable",
-                        question=p.question.id,
-                        table=p.question.table,
-                        column=p.question.column,
-                        term=n.term,
-                        quantity=n.quantity,
-                        old=_single(n.values[0]),
-                        new=_single(n.values[-1]),
-                        digits=None,
-                        diff_in_se=None,
-                        relative=None if math.isinf(n.spread) else n.spread,
-                        size="break" if grave else "drift",
-                        severity="structural" if grave else "cosmetic",
-                        cause="",
-                        reason=f"{shown}, by PYTHONHASHSEED"
-                        if not isinstance(n.values[0], tuple)
-                        else "by PYTHONHASHSEED",
-                    ),
-                )
-            )
-    for name, group in groups.items():
-        which = name.partition("/")[0]
-        severity: Severity = group[0][1].severity
-        change = Change(
-            kind="not repeatable",
-            size=group[0][1].size,
-            cause="",
-            severity=severity,
-            standing={"both": "note", "old": "better", "new": "worse"}[which],  # type: ignore[arg-type]
-            title="",
-            study=study,
-            places=tuple(dict.fromkeys((m.table, m.column) for _, m in group)),
-            questions=tuple(dict.fromkeys(m.question for _, m in group)),
-            functions=tuple(dict.fromkeys(p.question.function for p, _ in group)),
-            moved=tuple(m for _, m in group),
-        )
-        old, new = group[0][0].old.engine, group[0][0].new.engine
-        yield replace(change, title=titled(change, old, new))
-
-
-def _single(value: object) -> float | str | None:
-    return value if isinstance(value, float | str) or value is None else None
+    return stood(replace(change, title=titled(change, p.old.engine, p.new.engine)))
 
 
 def _note_precision(

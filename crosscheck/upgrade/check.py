@@ -17,9 +17,11 @@ from crosscheck.study import Study
 from crosscheck.upgrade.calls import Call
 from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.causes import explain_rest, replay_defaults
-from crosscheck.upgrade.changes import Pair, Reasons, pair, study_changes
+from crosscheck.upgrade.changes import Reasons, pair, study_changes
 from crosscheck.upgrade.defaults import Replay, replays
+from crosscheck.upgrade.dependencies import Attributed, replay_dependencies
 from crosscheck.upgrade.model import SENTINEL, SideRow, StudyChanges, Upgrade, WitnessRow
+from crosscheck.upgrade.pairs import Pair
 from crosscheck.upgrade.questions import Question, sentinel_question, study_questions
 from crosscheck.upgrade.sentinel.cases import PACKAGES, sentinel_cases
 from crosscheck.upgrade.sentinel.witness import recorded_answers
@@ -106,10 +108,16 @@ class Check:
                 )  # fmt: skip
         return _filled(self._said[study], self.fallback, {q.id for q in self.of(study)})
 
-    def compare(self, old: Answers, new: Answers, again: Source) -> tuple[StudyChanges, ...]:
-        """Compare two sides on all that was asked; ``again`` is the new side, asked once more for changed defaults."""
+    def compare(
+        self, old: Answers, new: Answers, again: Source, before: Source | None = None
+    ) -> tuple[tuple[StudyChanges, ...], tuple[str, ...]]:
+        """Compare two sides on all that was asked, and return what is to be said of their dependencies.
+
+        ``again`` is the new side, asked once more for changed defaults, and ``before`` the old one, asked once more
+        with other dependencies where there is one.
+        """
         pairs = [pair(q, old.of(q), new.of(q)) for q in self.questions]
-        reasons = self._reasons([p for p in pairs if p.moved], old.row, new.row, again)
+        reasons, notes = self._reasons([p for p in pairs if p.moved], old.row, new.row, again, before)
         shaken = _shaken(old.unrepeatable, new.unrepeatable)
         out = []
         for study, title in self.names.items():
@@ -117,9 +125,11 @@ class Check:
             moved = [p.question.id for p in mine if p.moved or p.old.status != p.new.status]
             said = self.witnesses(study, moved)
             out.append(study_changes(study, title, mine, reasons, said.heard, said.rows, shaken))
-        return tuple(out)
+        return tuple(out), notes
 
-    def _reasons(self, moved: Sequence[Pair], old: SideRow, new: SideRow, again: Source) -> list[Reasons]:
+    def _reasons(
+        self, moved: Sequence[Pair], old: SideRow, new: SideRow, again: Source, before: Source | None
+    ) -> tuple[list[Reasons], tuple[str, ...]]:
         items = [(p.question, p.old, p.new, p.measured) for p in moved if p.old.status == p.new.status == "ok"]
 
         def written(call: Call) -> Sequence[Replay]:
@@ -131,7 +141,10 @@ class Check:
 
         by_default = replay_defaults(items, written, ask, (old.version, new.version))
         left = [i for i in items if _open(i[3], by_default.get(i[0].id, {}))]
-        return [by_default, explain_rest(left)]
+        beside = Attributed() if before is None else replay_dependencies(left, before, again, self.timeout)
+        left = [i for i in left if _open(i[3], beside.causes.get(i[0].id, {}))]
+        found, unsearched = explain_rest(left)
+        return [by_default, beside.causes, found], (*beside.notes, *unsearched)
 
 
 def _filled(found: Witnesses, fallback: Heard, questions: set[str]) -> Witnesses:
@@ -198,10 +211,18 @@ def sentinel_questions(package: str, engine: str) -> list[Question]:
 
 
 def upgrade_of(
-    check: Check, old: Answers, new: Answers, again: Source, *, command: str, fail_on: Severity, began: float
+    check: Check,
+    old: Answers,
+    new: Answers,
+    again: Source,
+    before: Source | None = None,
+    *,
+    command: str,
+    fail_on: Severity,
+    began: float,
 ) -> Upgrade:
     """Compare two sides and say in one sentence what moved."""
-    studies = check.compare(old, new, again)
+    studies, notes = check.compare(old, new, again, before)
     return Upgrade(
         crosscheck=crosscheck.__version__,
         command=command,
@@ -212,6 +233,7 @@ def upgrade_of(
         new=new.row,
         fail_on=fail_on,
         studies=studies,
+        notes=notes,
         summary=summarize(check.package, old.row, new.row, studies),
         exit_code=exit_code(studies, fail_on),
     )

@@ -107,7 +107,7 @@ def run_upgrade(request: UpgradeRequest) -> int:
         check = make_check(request, wanted, studies, sentinel, workers)
         answers = [check.ask(source) for source in (old, new)]
         upgrade = upgrade_of(
-            check, answers[0], answers[1], new, command=request.command, fail_on=request.fail_on, began=began
+            check, answers[0], answers[1], new, old, command=request.command, fail_on=request.fail_on, began=began
         )
     write_reports(upgrade, out)
     say(upgrade, out, request.format)

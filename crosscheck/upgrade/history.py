@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,10 +21,11 @@ from crosscheck.upgrade.changes import quantity_class
 from crosscheck.upgrade.check import Check, exit_code, upgrade_of
 from crosscheck.upgrade.history_model import Entry, History, Mark, Row
 from crosscheck.upgrade.history_render import write_history
-from crosscheck.upgrade.make import Wanted, make_sources
+from crosscheck.upgrade.make import Wanted, make_sources, sides_in_row
 from crosscheck.upgrade.model import Moved, Upgrade
 from crosscheck.upgrade.releases import between
-from crosscheck.upgrade.sources import Answers, Source
+from crosscheck.upgrade.sources import Answers, Source, ThinSource
+from crosscheck.upgrade.standings import tells
 from crosscheck.upgrade.state import told
 
 if TYPE_CHECKING:
@@ -59,6 +61,39 @@ class Runs:
         return self.answers[version]
 
 
+class _InRow:
+    """The versions of a range by name, and how each becomes a source beside the others."""
+
+    def __init__(self, wanted: Wanted, listed: Sequence[str]) -> None:
+        given = dict(zip(wanted.versions, wanted.pins, strict=True))
+        between_ends = wanted.pins[0] if wanted.pins else ()
+        if tuple(listed) == wanted.versions:
+            sides = list(zip(wanted.versions, wanted.pins, strict=True))
+        else:
+            sides = [(v, given.get(v, between_ends)) for v in listed]
+        twice = {v for v, n in Counter(v for v, _ in sides).items() if n > 1}
+        self.names = tuple(f"{v} ({', '.join(pins) or 'as it is'})" if v in twice else v for v, pins in sides)
+        self.wanted = replace(wanted, versions=tuple(v for v, _ in sides), pins=tuple(pins for _, pins in sides))
+        self.thin = sides_in_row(self.wanted) if wanted.package in eras.packages() else None
+
+    def build(self, names: Sequence[str]) -> dict[str, str]:
+        """Build some of them, with the same dependencies as far as each allows; return why others cannot be had."""
+        if self.thin is None:
+            return {}
+        failed = self.thin.some(self.names.index(name) for name in names)
+        for index, error in failed.items():
+            told(f"{self.names[index]} is skipped: {error.what}")
+        return {self.names[index]: error.what for index, error in failed.items()}
+
+    def make(self, name: str) -> Source:
+        """Return one as a source, its environment built where there is none."""
+        index = self.names.index(name)
+        if self.thin is not None:
+            return ThinSource(side=self.thin.one(index))
+        one = replace(self.wanted, versions=(self.wanted.versions[index],), pins=(self.wanted.pins[index],))
+        return make_sources(one)[0]
+
+
 def run_history(request: UpgradeRequest, wanted: Wanted, studies: Sequence[Study], sentinel: bool, began: float) -> int:
     """Compare several versions in a row and write ``history.html``, ``.md`` and ``.json``.
 
@@ -82,31 +117,28 @@ def run_history(request: UpgradeRequest, wanted: Wanted, studies: Sequence[Study
     out = request.out or Path("reports") / f"upgrade-{wanted.package}-history"
     require_writable(out, "the folder of the reports", hint="name another folder with --out")
 
-    pins = dict(zip(wanted.versions, wanted.pins, strict=True))
-
-    def make(version: str) -> Source:
-        own = pins.get(version, wanted.pins[0] if wanted.pins else ())
-        return make_sources(replace(wanted, versions=(version,), pins=(own,)))[0]
+    row = _InRow(wanted, listed)
 
     with Workers() as workers:
         check = make_check(request, wanted, studies, sentinel, workers)
-        runs = Runs(check=check, make=make)
+        runs = Runs(check=check, make=row.make)
 
         def step(a: str, b: str) -> Upgrade:
             return upgrade_of(
-                check, runs.answers[a], runs.answers[b], runs.sources[b],
+                check, runs.answers[a], runs.answers[b], runs.sources[b], runs.sources[a],
                 command=request.command, fail_on=request.fail_on, began=time.perf_counter(),
             )  # fmt: skip
 
+        runs.skipped |= row.build(row.names if mode != "bisect" else (row.names[0], row.names[-1]))
         if mode == "bisect":
-            versions = bisect(listed, runs, step, request)
+            versions = bisect(row.names, runs, step, request)
         else:
-            versions = [v for v in listed if runs.ask(v) is not None]
+            versions = [v for v in row.names if runs.ask(v) is not None]
         if len(versions) < 2:
             why = "; ".join(f"{v}: {reason}" for v, reason in runs.skipped.items())
             raise EngineMissing(f"fewer than two of the versions can be run: {why}")
         steps = [step(a, b) for a, b in itertools.pairwise(versions)]
-    history = folded(request, wanted.package, mode, listed, versions, runs, steps, began)
+    history = folded(request, wanted.package, mode, row.names, versions, runs, steps, began)
     write_history(history, out, request.format)
     return history.exit_code
 
@@ -251,7 +283,7 @@ def _summary(
     head = f"{package} {versions[0]} -> {versions[-1]}, {plural(len(versions), 'version')}: "
     names = []
     for (old, new), upgrade in zip(itertools.pairwise(versions), steps, strict=True):
-        if any(c.severity != "cosmetic" for c in upgrade.changes):
+        if any(tells(c) and c.standing != "note" for c in upgrade.changes):
             near = listed.index(new) - listed.index(old) == 1
             names.append(new if near else f"between {old} and {new}")
     text = f"numbers changed at {listing(names, 12)}" if names else "no release changed a number"

@@ -12,6 +12,7 @@ from crosscheck.upgrade.history_model import Entry, History, Row, history_json
 from crosscheck.upgrade.model import Upgrade
 from crosscheck.upgrade.phrases import percent
 from crosscheck.upgrade.render import EXITS, SHOWN_NUMBERS, STANDINGS, environment
+from crosscheck.upgrade.standings import tells
 from crosscheck.upgrade.texts import changelog, referee
 
 MARKS = {
@@ -52,7 +53,7 @@ def write_history(history: History, out: Path, format_: str) -> None:
 
 def told_at(upgrade: Upgrade) -> list[str]:
     """Return what changed at one step, gravest first, without what is only for information."""
-    shown = [c for c in upgrade.changes if c.standing != "note" and c.severity != "cosmetic"]
+    shown = [c for c in upgrade.changes if c.standing != "note" and tells(c)]
     return [c.title + (f" ({c.cause})" if c.cause else "") for c in shown or upgrade.changes]
 
 

@@ -17,7 +17,7 @@ from crosscheck.plan import Reachability
 from crosscheck.upgrade import eras
 from crosscheck.upgrade.model import SideRow
 from crosscheck.upgrade.sources import EngineSource, RecordedSource, Source, ThinSource
-from crosscheck.upgrade.state import make_side, make_sides, told
+from crosscheck.upgrade.state import Asked, SidesInRow, told
 
 INSTALLED, LATEST, RECORDED = "installed", "latest", "recorded"
 EXAMPLE = "crosscheck upgrade STUDY --package pyfixest --from 0.50.1 --to 0.60.0"
@@ -252,17 +252,16 @@ def make_sources(wanted: Wanted) -> list[Source]:
     if wanted.libraries or wanted.recorded:
         return _r_sources(wanted)
     if wanted.package in eras.packages():
-        if len(set(wanted.pins)) == 1:
-            sides = make_sides(wanted.package, wanted.versions, pins=wanted.pins[0], say=told)
-        else:
-            sides = tuple(
-                make_side(wanted.package, version, pins=pins, say=told)
-                for version, pins in zip(wanted.versions, wanted.pins, strict=True)
-            )
-        return [ThinSource(side=side) for side in sides]
+        return [ThinSource(side=side) for side in sides_in_row(wanted).all()]
     if any(wanted.pins):
         raise UsageError(f"dependencies of {wanted.package} cannot be varied", allowed=", ".join(eras.packages()))
     return [engine_source(wanted.package, version) for version in wanted.versions]
+
+
+def sides_in_row(wanted: Wanted) -> SidesInRow:
+    """Return the sides of a Python package with a thin worker, none of them built yet."""
+    asked = [Asked(what=v, pins=pins) for v, pins in zip(wanted.versions, wanted.pins, strict=True)]
+    return SidesInRow(wanted.package, asked, say=told)
 
 
 def engine_source(name: str, version: str) -> EngineSource:

@@ -46,17 +46,11 @@ KINDS: tuple[Kind, ...] = (
     "warning gone",
 )
 Size = Literal["break", "drift", ""]
-Cause = Literal["convention", "sample", "convergence", "stochastic", "known", "unexplained", ""]
+Cause = Literal["convention", "sample", "convergence", "stochastic", "known", "dependency", "unexplained", ""]
 Standing = Literal["moved", "worse", "better", "note"]
 Side = Literal["old", "new", "both", "neither"]
 SIDES: tuple[Side, ...] = ("new", "old", "neither", "both")
 PRIMARY = ("estimate", "std_error", "nobs", "df_resid", "r2", "adj_r2", "r2_within")
-TOWARD: Mapping[Side, str] = {
-    "new": "toward {}",
-    "old": "away from {}",
-    "neither": "{} agrees with neither",
-    "both": "{} agrees with both",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +229,10 @@ class StudyChanges:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upgrade:
-    """Two versions of a package on some studies, the sentinel set, or both."""
+    """Two versions of a package on some studies, the sentinel set, or both.
+
+    ``notes`` say what else a reader has to know, such as dependencies that could not be held the same.
+    """
 
     crosscheck: str
     command: str
@@ -248,6 +245,7 @@ class Upgrade:
     studies: tuple[StudyChanges, ...]
     summary: str
     exit_code: int
+    notes: tuple[str, ...] = ()
 
     @property
     def changes(self) -> tuple[Change, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from crosscheck.report.digits import full
 from crosscheck.report.words import column_label, listing, plural
-from crosscheck.upgrade.model import PRIMARY, SENTINEL, TOWARD, Change, Moved, Side, Witness
+from crosscheck.upgrade.model import PRIMARY, SENTINEL, Change, Moved, Side, Witness
 
 NAMES: Mapping[str, tuple[str, str]] = {
     "estimate": ("coefficient", "coefficients"),
@@ -26,6 +26,18 @@ NAMES: Mapping[str, tuple[str, str]] = {
     "residuals": ("set of residuals", "sets of residuals"),
     "prediction": ("set of predictions", "sets of predictions"),
     "covariance": ("covariance", "covariances"),
+    "f_statistic": ("F statistic", "F statistics"),
+    "f_pvalue": ("p-value of an F test", "p-values of F tests"),
+    "loglik": ("log-likelihood", "log-likelihoods"),
+    "log_likelihood": ("log-likelihood", "log-likelihoods"),
+    "log_likelihood_null": ("log-likelihood of the null model", "log-likelihoods of null models"),
+    "aic": ("AIC", "AIC"),
+    "bic": ("BIC", "BIC"),
+    "rmse": ("RMSE", "RMSE"),
+    "wald": ("Wald statistic", "Wald statistics"),
+    "deviance": ("deviance", "deviances"),
+    "df_k": ("number of parameters counted", "numbers of parameters counted"),
+    "units": ("number of units", "numbers of units"),
 }
 FOLLOWS = ("statistic", "p_value", "conf_low", "conf_high", "covariance")
 
@@ -40,6 +52,7 @@ def called(quantity: str, count: int = 2) -> str:
 def titled(change: Change, old: str, new: str) -> str:
     """Write the sentence of a change; ``change.title`` holds a package's own words where there are any."""
     where = _where(change)
+    old, new = (name.replace("@", " ", 1) for name in (old, new))
     words = change.title
     if change.kind == "number":
         return f"{_numbers(change)}{_where(change, named=False)}"
@@ -122,30 +135,95 @@ def percent(relative: float) -> str:
     return f"{relative:.1e}".replace("e-0", "e-")
 
 
-def toward(witness: Witness) -> str:
+SIDES_SAID: Mapping[str, Mapping[Side, str]] = {
+    "number": {
+        "new": "toward {}",
+        "old": "away from {}",
+        "neither": "{} agrees with neither",
+        "both": "{} agrees with both",
+    },
+    "term gone": {
+        "old": "{} gives the old number",
+        "new": "{} has no such number either",
+        "neither": "{} gives a number too, another than the old one",
+        "both": "{} gives the old number",
+    },
+    "term new": {
+        "new": "{} gives the new number",
+        "old": "{} has no such number",
+        "neither": "{} gives another number than the new one",
+        "both": "{} gives the new number",
+    },
+    "lost": {
+        "old": "{} gives the old numbers",
+        "new": "{} fails too",
+        "neither": "{} gives other numbers than the old ones",
+        "both": "{} gives the old numbers",
+    },
+    "gained": {
+        "new": "{} gives the new numbers",
+        "old": "{} fails still",
+        "neither": "{} gives other numbers than the new ones",
+        "both": "{} gives the new numbers",
+    },
+}
+"""What it means that a witness is on a side, by what happened to the number or the fit."""
+
+MEANT = {
+    "error new": "lost",
+    "unsupported new": "lost",
+    "error gone": "gained",
+    "unsupported gone": "gained",
+    "term gone": "term gone",
+    "term new": "term new",
+}
+
+
+def _said_of(kind: str) -> Mapping[Side, str]:
+    return SIDES_SAID[MEANT.get(kind, "number")]
+
+
+def toward(witness: Witness, kind: str = "number") -> str:
     """Say where a number moved: toward a witness, away from it, or that it agrees with neither or both."""
-    text = TOWARD[witness.side].format(witness.name)
-    if witness.nearer:
+    text = _said_of(kind)[witness.side].format(witness.name)
+    if witness.nearer and kind == "number":
         text += f" (nearer to the {witness.nearer} one)"
     return text
 
 
-def support_lines(supports: Sequence[tuple[str, Side, int]]) -> list[str]:
-    """Say for each witness how many numbers moved toward it, and how many not."""
+SHORT: Mapping[Side, str] = {"new": "toward", "old": "away", "both": "both", "neither": "neither"}
+SHORT_TERMS: Mapping[str, Mapping[Side, str]] = {
+    "term gone": {"old": "gives it", "new": "none either", "neither": "another", "both": "gives it"},
+    "term new": {"new": "gives it", "old": "has none", "neither": "another", "both": "gives it"},
+}
+
+
+def word(witness: Witness, kind: str) -> str:
+    """Say in a word where a witness stands."""
+    return SHORT_TERMS.get(kind, SHORT)[witness.side]
+
+
+def support_lines(change: Change) -> list[str]:
+    """Say for each witness how many numbers (or fits) moved toward it, and how many not."""
+    said = _said_of(change.kind)
     lines = []
-    for name in dict.fromkeys(s[0] for s in supports):
-        sides = {side: n for who, side, n in supports if who == name}
+    for name in dict.fromkeys(s[0] for s in change.supports):
+        sides = {side: n for who, side, n in change.supports if who == name}
         parts = []
-        if sides.get("new"):
-            parts.append(f"toward {name} in {sides['new']:,}")
-        if sides.get("old"):
-            parts.append(f"away from {name} in {sides['old']:,}")
-        if sides.get("neither"):
-            parts.append(f"{name} agrees with neither in {sides['neither']:,}")
-        if sides.get("both"):
-            parts.append(f"{name} agrees with both in {sides['both']:,}")
+        for side in ("new", "old", "neither", "both"):
+            if sides.get(side):
+                near = _nearer(change, name) if side == "neither" and change.kind == "number" else ""
+                parts.append(f"{said[side].format(name)} in {sides[side]:,}{near}")
         lines.append("; ".join(parts))
     return lines
+
+
+def _nearer(change: Change, name: str) -> str:
+    """Say to which side a witness is nearer where it agrees with neither."""
+    counted = [m for m in change.moved if m.quantity in PRIMARY] or list(change.moved)
+    found = [w.nearer for m in counted for w in m.witnesses if w.name == name and w.side == "neither"]
+    parts = [f"nearer to the {side} number in {found.count(side):,}" for side in ("new", "old") if side in found]
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def value_text(value: float | str | None) -> str:

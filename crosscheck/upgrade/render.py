@@ -13,8 +13,9 @@ from crosscheck.report.html import page_environment
 from crosscheck.report.markdown import escape, row
 from crosscheck.report.words import listing, visible
 from crosscheck.upgrade.model import Change, Moved, Upgrade
-from crosscheck.upgrade.phrases import called, capital, percent, support_lines, toward, value_text
-from crosscheck.upgrade.summary import label
+from crosscheck.upgrade.phrases import called, capital, percent, support_lines, toward, value_text, word
+from crosscheck.upgrade.standings import tells
+from crosscheck.upgrade.summary import label, side_names
 from crosscheck.upgrade.texts import changelog, first_number, referee
 
 __all__ = ["changelog", "html", "markdown", "print_upgrade", "referee"]
@@ -33,7 +34,7 @@ STANDINGS = {"moved": "another number", "worse": "lost", "better": "gained", "no
 def group(change: Change) -> str:
     """Return the colour of a change."""
     if change.standing == "better":
-        return "agree"
+        return "silent" if change.kind.startswith("warning") else "agree"
     if change.standing == "note" or change.severity == "cosmetic":
         return "silent"
     if change.cause not in ("", "unexplained"):
@@ -87,10 +88,12 @@ def print_upgrade(upgrade: Upgrade, out: Path) -> None:
             )
         for e in change.explanations:
             console.print(Text(f"      cause: {visible(e.title)}{_after(e.digits_after)}", "dim"))
-        for line in support_lines(change.supports):
+        for line in support_lines(change):
             console.print(Text(f"      {visible(line)}", "dim"))
     if len(upgrade.changes) > SHOWN:
         console.print(Text(f"  and {len(upgrade.changes) - SHOWN} more in the report", "dim"))
+    for note in upgrade.notes:
+        console.print(Text(f"note: {visible(note)}", "dim"))
     console.print(Text(f"exit {upgrade.exit_code}: {EXITS[upgrade.exit_code]} ({upgrade.fail_on})"))
     console.print(Text(f"report: {out / 'upgrade.html'}", "dim"), soft_wrap=True)
 
@@ -113,6 +116,7 @@ def markdown(upgrade: Upgrade) -> str:
     lines = [f"# {escape(f'{upgrade.package} {label(upgrade.old, upgrade.new)}')}", ""]
     lines += [f"**{escape(upgrade.summary)}**", ""]
     lines += [f"Exit code {upgrade.exit_code}: {EXITS[upgrade.exit_code]} ({upgrade.fail_on}).", ""]
+    lines += [*(f"- {escape(capital(note))}" for note in upgrade.notes), ""] if upgrade.notes else []
     heads = ("study", "columns", "both fit", "numbers", "agree", "to the last bit", "drift", "digits estimate",
              "digits SE", "changes")  # fmt: skip
     lines += [row(heads), row("---" for _ in heads)]
@@ -124,14 +128,15 @@ def markdown(upgrade: Upgrade) -> str:
         said = [change.kind, change.size, change.cause, change.severity, STANDINGS[change.standing]]
         lines += ["", f"### {escape(change.title)}", ""]
         lines += [f"{', '.join(w for w in said if w)}; study {escape(change.study)}."]
-        lines += ["", *(f"- {escape(line)}" for line in support_lines(change.supports))] if change.supports else []
+        lines += ["", *(f"- {escape(line)}" for line in support_lines(change))] if change.supports else []
         for e in change.explanations:
             lines += ["", f"Cause: {escape(e.title)}{_after(e.digits_after)}."]
-        lines += _numbers(change)
+        lines += _numbers(change, side_names(upgrade.old, upgrade.new))
     lines += ["", "## For the changelog", "", changelog(upgrade).replace("\n## ", "\n### ").replace("## ", "### ", 1)]
     lines += ["## For the referee", "", referee(upgrade)]
     lines += _precision(upgrade)
-    lines += ["", "## Versions", "", row(("package", "old", "new")), row(("---",) * 3)]
+    names_of = side_names(upgrade.old, upgrade.new)
+    lines += ["", "## Versions", "", row(("package", *map(escape, names_of))), row(("---",) * 3)]
     lines.append(row((escape(upgrade.package), escape(upgrade.old.version), escape(upgrade.new.version))))
     lines += [row((escape(n), escape(a), escape(b))) for n, a, b in upgrade.companions]
     for s in upgrade.studies:
@@ -144,7 +149,8 @@ def _precision(upgrade: Upgrade) -> list[str]:
     rows = [(s.study, p) for s in upgrade.studies for p in s.precision]
     if not rows:
         return []
-    heads = ("study", "witness", "of", "numbers", f"digits {upgrade.old.version}", f"digits {upgrade.new.version}")
+    names_ = side_names(upgrade.old, upgrade.new)
+    heads = ("study", "witness", "of", "numbers", *(f"digits {name}" for name in names_))
     lines = ["", "## Fewest digits on which each version agrees with a witness", ""]
     lines += [row(map(escape, heads)), row("---" for _ in heads)]
     for study, p in rows:
@@ -158,14 +164,14 @@ def sources_of(change: Change) -> list[str]:
     return list(dict.fromkeys(w.name for m in change.moved for w in m.witnesses))
 
 
-def _numbers(change: Change) -> list[str]:
+def _numbers(change: Change, names: tuple[str, str]) -> list[str]:
     if not change.moved:
         return []
     sources = sources_of(change)
-    heads = ("where", "number", "old", "new", "digits", *map(escape, sources))
+    heads = ("where", "number", *map(escape, names), "digits", *map(escape, sources))
     lines = ["", row(heads), row("---" for _ in heads)]
     for m in change.moved[:SHOWN_NUMBERS]:
-        said = {w.name: f"{escape(value_text(w.value))} ({escape(toward(w))})" for w in m.witnesses}
+        said = {w.name: f"{escape(value_text(w.value))} ({escape(toward(w, m.kind))})" for w in m.witnesses}
         lines.append(
             row(
                 (
@@ -191,6 +197,7 @@ def html(upgrade: Upgrade) -> str:
         .render(
             u=upgrade,
             label=label(upgrade.old, upgrade.new),
+            names=side_names(upgrade.old, upgrade.new),
             tone=tone(upgrade),
             exits=EXITS,
             shown=SHOWN_NUMBERS,
@@ -210,7 +217,7 @@ def _tiles(upgrade: Upgrade) -> list[tuple[str, int, str, str]]:
     broke = [m for m in numbers if m.size == "break"]
     named = [m for m in broke if m.cause not in ("", "unexplained")]
     grave = [c for c in upgrade.changes if c.severity != "cosmetic"]
-    gained = [c for c in grave if c.standing == "better"]
+    gained = [c for c in upgrade.changes if c.standing == "better" and tells(c)]
     lost = [c for c in grave if c.standing == "worse"]
     exact = sum(s.exact for s in studies)
     return [
@@ -231,9 +238,10 @@ def environment() -> Environment:
         digits=_digits,
         value=value_text,
         group=group,
-        supports=lambda change: support_lines(change.supports),
+        supports=support_lines,
         sources=sources_of,
         toward=toward,
+        word=word,
         called=lambda q: called(q, 1),
         percent=percent,
         capital=capital,

@@ -24,6 +24,7 @@ def to_json(upgrade: Upgrade) -> dict[str, Any]:
         "summary": upgrade.summary,
         "fail_on": upgrade.fail_on,
         "exit_code": upgrade.exit_code,
+        "notes": list(upgrade.notes),
         "studies": [_study(s) for s in upgrade.studies],
     }
 
@@ -93,5 +94,5 @@ def _number(m: Moved) -> dict[str, Any]:
         "cause": m.cause or None,
         "severity": m.severity,
         "reason": m.reason,
-        "witnesses": [{**plain(w), "says": toward(w)} for w in m.witnesses],
+        "witnesses": [{**plain(w), "says": toward(w, m.kind)} for w in m.witnesses],
     }

@@ -15,11 +15,12 @@ from crosscheck.bridge.worker import FitItem, Worker
 from crosscheck.errors import EngineMissing
 from crosscheck.results import EstimationResult, failed
 from crosscheck.store import Recorded, read_reference, reference_path, why_stale
+from crosscheck.upgrade.beside import engine_python
 from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.model import SideRow
 from crosscheck.upgrade.questions import Question
 from crosscheck.upgrade.sides import NotRepeatable, Side, run_side, unstable
-from crosscheck.upgrade.state import engine_python, told
+from crosscheck.upgrade.state import told
 
 Progress = Callable[[int, int], None]
 NO_PROGRESS: Progress = lambda done, of: None  # noqa: E731
@@ -82,21 +83,29 @@ class ThinSource:
             asked = run_side(self.side, cases, timeout=timeout, progress=progress)
             results = {ids[i]: r for i, r in asked.results.items()}
             found = [replace(n, case=ids[n.case]) for n in asked.unrepeatable]
+        refused = {q.id: self._refusal(q) for q in rest}
+        rest = [q for q in rest if not refused[q.id]]
         if rest:
             engine, why = self._engine()
             if engine is None:
-                for q in rest:
-                    results[q.id] = failed(self.side.id, q.refusal or why, status="unsupported")
+                refused |= {q.id: q.refusal or why for q in rest}
             else:
                 more = engine.answer(rest, timeout)
                 results |= {i: r.with_(engine=self.side.id) for i, r in more.results.items()}
                 found += more.unrepeatable
+        results |= {i: failed(self.side.id, why, status="unsupported") for i, why in refused.items() if why}
         return Answers(row=self.row, results=results, unrepeatable=tuple(found))
+
+    def _refusal(self, question: Question) -> str:
+        """Say why a question without a call cannot be asked by crosscheck's engine either, before one is made ready."""
+        if self.side.package not in engines.known_ids():
+            return question.refusal or "no call of its users asks this"
+        assert question.request is not None
+        support = engines.get(self.side.package).supports(question.request)
+        return "" if support else f"{support.reason} ({support.reach})"
 
     def _engine(self) -> tuple[EngineSource | None, str]:
         """Return crosscheck's engine beside this side's packages, else why there is none."""
-        if self.side.package not in engines.known_ids():
-            return None, "no call of its users asks this"
         try:
             python = engine_python(self.side, told)
         except EngineMissing as error:

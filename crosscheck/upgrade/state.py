@@ -17,20 +17,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crosscheck.bridge import environments
-from crosscheck.bridge.environments import Environment, Recipe
-from crosscheck.bridge.interpreters import THIS, Interpreter, find_python, require_python
+from crosscheck.bridge.environments import Environment
 from crosscheck.engines.pinned import VERSION
 from crosscheck.errors import EngineMissing, UsageError
 from crosscheck.store import cache_dir
-from crosscheck.upgrade.eras import Adapter, adapter_for, era_file
-from crosscheck.upgrade.origins import built_wheel, imports, latest_version, wheel_version
+from crosscheck.upgrade.aligned import STATE, Plan, Row
+from crosscheck.upgrade.eras import adapter_for, era_file
+from crosscheck.upgrade.origins import built_wheel, latest_version, wheel_version
 from crosscheck.upgrade.requirements import names_in, read_requirements, require_pin
 from crosscheck.upgrade.sides import SEEDS, Side
 
 INSTALLED = "installed"
 LATEST = "latest"
-STATE = ("numpy", "scipy", "pandas", "formulaic")
-NEEDS = ("numpy", "pandas")
 WORDS = "a version such as 0.50.1, installed, latest, a wheel, a folder with its source, a requirements file"
 
 
@@ -51,31 +49,6 @@ class Asked:
     what: str
     pins: tuple[str, ...] = ()
     python: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """What is installed for a side."""
-
-    asked: Asked
-    first: str
-    label: str
-    adapter: Adapter
-    companions: tuple[str, ...]
-    lines: tuple[str, ...] = ()
-
-    @property
-    def own(self) -> tuple[str, ...]:
-        """Bounds of this side alone: pins over a requirements file over what its era needs."""
-        out: tuple[str, ...] = tuple(self.asked.pins)
-        for more in (self.lines, self.adapter.table.constraints):
-            out += tuple(line for line in more if names_in(line) not in map(names_in, out))
-        return out
-
-    @property
-    def requirements(self) -> tuple[str, ...]:
-        """What the installer is asked for."""
-        return (self.first, *self.companions, *self.adapter.table.needs)
 
 
 def make_side(
@@ -132,23 +105,86 @@ def make_sides(
     EngineMissing
         The verdict on a version that cannot be installed, or imported, here.
     """
-    folder = cache_dir() if cache is None else cache
-    words = [Asked(what=a, pins=tuple(pins), python=python) if isinstance(a, str) else a for a in asked]
-    plans = {i: _plan(package, a, folder, say) for i, a in enumerate(words) if not _is_here(a)}
-    built = {i: _built(plan, plans.values(), folder, say) for i, plan in plans.items()}
-    built = {i: _aligned(plans[i], built, i, folder, say) for i in built}
-    sides = [
-        _side(package, plans[i], built[i], hash_seeds) if i in built else _installed(package, hash_seeds)
-        for i in range(len(words))
-    ]
-    return _distinct(sides)
+    row = SidesInRow(package, _words(asked, pins, python), hash_seeds=hash_seeds, cache=cache, say=say)
+    return row.all()
+
+
+def _words(asked: Sequence[str | Asked], pins: Sequence[str], python: str) -> list[Asked]:
+    return [Asked(what=a, pins=tuple(pins), python=python) if isinstance(a, str) else a for a in asked]
+
+
+class SidesInRow:
+    """Sides that are compared with each other, made together or one at a time, with the same dependencies.
+
+    Parameters
+    ----------
+    package : str
+    asked : sequence of Asked
+        In order.
+    hash_seeds : sequence of int
+    cache : Path, optional
+    say : callable
+    """
+
+    def __init__(
+        self,
+        package: str,
+        asked: Sequence[Asked],
+        *,
+        hash_seeds: Sequence[int] = SEEDS,
+        cache: Path | None = None,
+        say: environments.Say = lambda _: None,
+    ) -> None:
+        folder = cache_dir() if cache is None else cache
+        self.package, self.asked, self.hash_seeds = package, tuple(asked), tuple(hash_seeds)
+        plans = {i: _plan(package, a, folder, say) for i, a in enumerate(asked) if not _is_here(a)}
+        self.row = Row(plans=plans, cache=folder, say=say)
+
+    def all(self) -> tuple[Side, ...]:
+        """Return all sides, with different ids.
+
+        Raises
+        ------
+        EngineMissing
+            The verdict on a version that cannot be installed, or imported, here.
+        """
+        for i in self.row.order:
+            self.row.build(i)
+        for i in self.row.order:
+            self.row.settle(i)
+        return _distinct([self.one(i) for i in range(len(self.asked))])
+
+    def some(self, indices: Iterable[int]) -> dict[int, EngineMissing]:
+        """Build those that can be, with the same dependencies, and return why the others cannot."""
+        wanted, failed = set(indices), {}
+        for i in self.row.order:
+            if i in wanted:
+                try:
+                    self.row.build(i)
+                except EngineMissing as error:
+                    failed[i] = error
+        for i in self.row.order:
+            if i in self.row.built:
+                self.row.settle(i)
+        return failed
+
+    def one(self, index: int) -> Side:
+        """Return one side; one that is not there yet is built beside those that are.
+
+        Raises
+        ------
+        EngineMissing
+        """
+        if index not in self.row.plans:
+            return _installed(self.package, self.hash_seeds)
+        return _side(self.package, self.row.plans[index], self.row.build(index), self.asked[index], self.hash_seeds)
 
 
 def _is_here(asked: Asked) -> bool:
     return asked.what == INSTALLED and not asked.pins and not asked.python
 
 
-def _plan(package: str, asked: Asked, cache: Path, say: environments.Say) -> _Plan:
+def _plan(package: str, asked: Asked, cache: Path, say: environments.Say) -> Plan:
     """Work out what a side installs."""
     file = era_file(package)
     for pin in asked.pins:
@@ -174,54 +210,15 @@ def _plan(package: str, asked: Asked, cache: Path, say: environments.Say) -> _Pl
         first, version, label = line, "".join(re.findall(r"==\s*([0-9][\w.]*)", line)[:1]), path.name
     else:
         raise UsageError(f"{asked.what!r} names no version of {package}", allowed=WORDS, hint="check the path")
-    return _Plan(
-        asked=asked,
+    return Plan(
         first=first,
         label=label,
         adapter=adapter_for(package, version or "9999"),
         companions=file.companions,
+        pins=tuple(asked.pins),
+        python=asked.python,
         lines=lines,
     )
-
-
-def _built(plan: _Plan, plans: Iterable[_Plan], cache: Path, say: environments.Say) -> Environment:
-    """Build the environment of a side: with the bounds of all sides, else with its own, else on another Python."""
-    shared = plan.own
-    if not plan.lines:
-        for other in plans:
-            for line in other.adapter.table.constraints:
-                if line not in shared and names_in(line) not in map(names_in, plan.asked.pins):
-                    shared += (line,)
-    pythons = [require_python(plan.asked.python) if plan.asked.python else THIS]
-    last: EngineMissing | None = None
-    for bounds in dict.fromkeys((shared, plan.own)):
-        try:
-            return _provided(plan, bounds, pythons[0], cache, say)
-        except EngineMissing as error:
-            last = error
-            if "cannot be reached" in error.what:
-                raise
-    assert last is not None
-    for version in () if plan.asked.python else plan.adapter.table.pythons:
-        python = find_python(version)
-        if python is None:
-            last.hint = f"it installs on Python {version}, which is not here"
-            continue
-        try:
-            return _provided(plan, plan.own, python, cache, say)
-        except EngineMissing as error:
-            last = error
-    raise last
-
-
-def _provided(
-    plan: _Plan, bounds: Sequence[str], python: Interpreter, cache: Path, say: environments.Say
-) -> Environment:
-    recipe = Recipe(needs=NEEDS, constraints=tuple(sorted(bounds)), python=python)
-    made = environments.provide(cache, plan.requirements, say=say, recipe=recipe)
-    main = next(iter(plan.adapter.table.functions.values()))
-    imports(made, [main.partition(":")[0]])
-    return made
 
 
 def told(text: str) -> None:
@@ -230,70 +227,22 @@ def told(text: str) -> None:
     sys.stderr.flush()
 
 
-def engine_python(side: Side, say: environments.Say = lambda _: None) -> Path | None:
-    """Return an interpreter with all that a side has, and what the worker of crosscheck's own engines stands on.
-
-    Raises
-    ------
-    EngineMissing
-        Where what the side has leaves no room for it.
-    """
-    made = None if side.python is None else environments.read(side.python.parent.parent)
-    if made is None or "pydantic" in made.versions:
-        return side.python
-    own = Path(made.requirements[0]).name.partition("==")[0].partition("-")[0].lower().replace("_", "-")
-    free = {"python", "platform", "pip", "typing-extensions", own}
-    same = tuple(f"{name}=={version}" for name, version in sorted(made.versions.items()) if name not in free)
-    recipe = Recipe(constraints=same, python=_python_of(made))
-    return environments.provide(made.folder.parent.parent, made.requirements, say=say, recipe=recipe).python
-
-
-def _aligned(plan: _Plan, built: dict[int, Environment], own: int, cache: Path, say: environments.Say) -> Environment:
-    """Give a side the oldest version of each dependency that any side has, where it allows that."""
-    mine = built[own]
-    free = [n for n in STATE if n not in map(names_in, (*plan.asked.pins, *plan.lines))]
-    wanted = []
-    for name in free:
-        versions = [e.versions[name] for e in built.values() if name in e.versions]
-        if name in mine.versions and versions:
-            oldest = min(versions, key=_order)
-            if oldest != mine.versions[name]:
-                wanted.append(f"{name}=={oldest}")
-    if not wanted or plan.lines:
-        return mine
-    python = _python_of(mine)
-    bounds = tuple(line for line in plan.own if names_in(line) not in map(names_in, wanted))
-    try:
-        return _provided(plan, (*bounds, *wanted), python, cache, say)
-    except EngineMissing:
-        return mine
-
-
-def _python_of(environment: Environment) -> Interpreter:
-    version = ".".join(environment.versions.get("python", THIS.version).split(".")[:2])
-    return find_python(version) or THIS
-
-
-def _order(version: str) -> tuple[int, ...]:
-    return tuple(int(n) for n in re.findall(r"\d+", version))
-
-
-def _side(package: str, plan: _Plan, environment: Environment, hash_seeds: Sequence[int]) -> Side:
+def _side(package: str, plan: Plan, environment: Environment, asked: Asked, hash_seeds: Sequence[int]) -> Side:
     file = era_file(package)
     version = environment.versions.get(file.distribution, "")
     label = plan.label if "+" in plan.label else version
-    varied = [p.replace("==", " ") for p in plan.asked.pins]
-    varied += [f"Python {plan.asked.python}"] if plan.asked.python else []
+    varied = [p.replace("==", " ") for p in plan.pins]
+    varied += [f"Python {plan.python}"] if plan.python else []
     varied += [plan.label] if plan.lines else []
     return Side(
         package=package,
         version=version,
         id=f"{package}@{label}" + (f" ({', '.join(varied)})" if varied else ""),
-        asked=plan.asked.what,
+        asked=asked.what,
         python=environment.python,
         adapter=adapter_for(package, version),
         state=environment.environment((file.distribution, *file.companions)),
-        pins=tuple(plan.asked.pins),
+        pins=plan.pins,
         hash_seeds=tuple(hash_seeds),
     )
 

@@ -22,17 +22,46 @@ def summarize(package: str, old: SideRow, new: SideRow, studies: Sequence[StudyC
 
 
 def label(old: SideRow, new: SideRow) -> str:
-    """Return both versions, with what else differs where the package does not."""
-    if old.version != new.version:
-        return f"{old.version} -> {new.version}"
-    differs = [
-        f"{name} {old.state.get(name, 'none')} -> {new.state.get(name, 'none')}"
-        for name in dict.fromkeys((*old.state, *new.state))
-        if old.state.get(name) != new.state.get(name) and name != "platform"
-    ]
-    if old.transport != new.transport:
-        return f"{old.version} ({old.transport}) -> {new.version}"
-    return f"{new.version}, {listing(differs, 4)}" if differs else f"{old.version} -> {new.version}"
+    """Return both sides as a reader tells them apart."""
+    if old.version == new.version and old.transport == new.transport and _differing(old, new):
+        shown = [
+            f"{name} {old.state.get(name, 'none')} -> {new.state.get(name, 'none')}" for name in _differing(old, new)
+        ]
+        own = [_own(old), _own(new)]
+        head = new.version if own[0] == own[1] else f"{own[0]} -> {own[1]}"
+        return f"{head}, {listing(shown, 4)}"
+    return " -> ".join(side_names(old, new))
+
+
+def side_names(old: SideRow, new: SideRow) -> tuple[str, str]:
+    """Return the names of both sides, never the same: versions, else what else tells the sides apart."""
+    names = [old.version, new.version]
+    if names[0] == names[1] and _own(old) != _own(new):
+        names = [_own(old), _own(new)]
+    if names[0] == names[1]:
+        differs = _differing(old, new)[:3]
+        names = [
+            f"{n} with {listing([f'{d} {side.state[d]}' for d in differs], 3)}" if differs else n
+            for n, side in zip(names, (old, new), strict=True)
+        ]
+    if names[0] == names[1]:
+        names = [
+            n if side.transport == "live" else f"{n} ({side.transport})"
+            for n, side in zip(names, (old, new), strict=True)
+        ]
+    if names[0] == names[1]:
+        names = [f"{n}, {word}" for n, word in zip(names, ("before", "now"), strict=True)]
+    return names[0], names[1]
+
+
+def _own(side: SideRow) -> str:
+    """Return the version of a side with the hash of a wheel or folder, where it was one."""
+    return side.id.partition("@")[2].partition(" (")[0] or side.version
+
+
+def _differing(old: SideRow, new: SideRow) -> list[str]:
+    names = [n for n in dict.fromkeys((*old.state, *new.state)) if n not in ("platform", old.package)]
+    return [n for n in names if n in old.state and n in new.state and old.state[n] != new.state[n]]
 
 
 def _said(of: str, studies: Sequence[StudyChanges]) -> str:

@@ -8,7 +8,7 @@ from crosscheck.report.markdown import escape
 from crosscheck.report.words import column_label, listing, plural, visible
 from crosscheck.upgrade.model import PRIMARY, Change, Moved, Upgrade
 from crosscheck.upgrade.phrases import called, capital, percent, support_lines, toward, value_text
-from crosscheck.upgrade.summary import label
+from crosscheck.upgrade.summary import label, side_names
 
 SECTIONS = (
     ("Numbers that change", ("number",)),
@@ -55,7 +55,7 @@ def _bullet(c: Change) -> str:
         parts.append(f"{c.cause}: {escape(c.explanations[0].title)} (replayed)")
     elif c.kind == "number":
         parts.append("unexplained")
-    parts += [escape(line) for line in support_lines(c.supports)]
+    parts += [escape(line) for line in support_lines(c)]
     return "; ".join(parts) + "."
 
 
@@ -63,10 +63,13 @@ def referee(upgrade: Upgrade) -> str:
     """Write an author's note to the referee about the numbers of the paper, in plain words."""
     old, new = upgrade.old, upgrade.new
     papers = [s for s in upgrade.studies if not s.sentinel]
-    versions = "; ".join(f"{n} {a} → {b}" for n, a, b in upgrade.companions if a and b and a != b)
+    before, now = side_names(old, new)
+    named = " with " in now
+    changed = [f"{n} {a} → {b}" for n, a, b in upgrade.companions if a and b and a != b]
+    versions = "" if named and len(changed) <= 3 else listing(changed, 9)
     lines = [
-        f"All estimates were computed again with {upgrade.package} {new.version} "
-        f"(before: {upgrade.package} {old.version}){f'; also changed: {versions}' if versions else ''}."
+        f"All estimates were computed again with {upgrade.package} {now} "
+        f"(before: {upgrade.package} {before}){f'; also changed: {versions}' if versions else ''}."
     ]
     if not papers:
         lines.append("No study of the paper was named, so this says nothing of its numbers.")
@@ -107,7 +110,7 @@ def _sentence(c: Change) -> str:
         what = f"{called(example.quantity, 1)} of {example.term}" if example.term else called(example.quantity, 1)
         text += f" (for example the {what}, {place}: {brief(example.old)} before, {brief(example.new)} now)"
     text += f": {c.explanations[0].title}." if c.explanations else "; the cause is not known."
-    said = [toward(w) for w in example.witnesses] if example is not None else []
+    said = [toward(w, example.kind) for w in example.witnesses] if example is not None else []
     return text + (f" The new number of the example: {listing(said, 6)}." if said else "")
 
 
