@@ -104,6 +104,8 @@ class Change(Model):
         ``bug`` (fixed), ``broken`` (introduced), or ``default``.
     quantities : tuple of str
         That move; ``status`` where a call fails on one side, ``term`` where a coefficient is on one side only.
+    list : int
+        Which of the lists it is of: each was written before what it names was run.
     """
 
     id: str
@@ -115,6 +117,7 @@ class Change(Model):
     reference: str
     quantities: tuple[str, ...]
     where: Where = Where()
+    list: int = 1
 
 
 class Silent(Model):
@@ -124,14 +127,16 @@ class Silent(Model):
     before: str
     at: str
     reference: str
+    list: int = 1
 
 
 class Stack(Model):
-    """Versions of a package that are examined, oldest first, and what all of them stand on."""
+    """Versions of a package that are examined, oldest first, and what all of them stand on; empty: this Python."""
 
     package: str
     versions: tuple[str, ...]
     pins: tuple[str, ...]
+    python: str = ""
 
 
 class History(Model):
