@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from crosscheck.bridge import environments
+from crosscheck.bridge.environments import Recipe
+from crosscheck.bridge.interpreters import require_python
 from crosscheck.canon import digest, dumps, write_atomic
 from crosscheck.errors import EngineMissing
 from crosscheck.results import EstimationResult, result_from_json
@@ -53,7 +55,8 @@ def side_of(stack: Stack, version: str) -> Side:
     """Build one side on its stack."""
     file, adapter = era_file(stack.package), adapter_for(stack.package, version)
     needs = (*stack.pins, *file.companions, *adapter.table.needs)
-    place = environments.provide(cache_dir(), (f"{file.distribution}=={version}", *needs), say=say)
+    recipe = Recipe(python=require_python(stack.python)) if stack.python else None
+    place = environments.provide(cache_dir(), (f"{file.distribution}=={version}", *needs), say=say, recipe=recipe)
     return Side(
         package=stack.package,
         version=version,
@@ -96,8 +99,10 @@ def examine(history: History, packages: list[str], keep: Path | None) -> dict[st
         mine = [c for c in history.change if c.package == stack.package]
         answers: dict[str, dict[str, EstimationResult]] = {}
         for version in stack.versions:
-            answers[version], versions[f"{stack.package} {version}"] = answers_of(stack, version, keep)
-            say(f"{stack.package} {version}: {versions[f'{stack.package} {version}']}")
+            answers[version], about = answers_of(stack, version, keep)
+            name = f"{stack.package} {version}"
+            versions[name if name not in versions else f"{name} on {', '.join(stack.pins)}"] = about
+            say(f"{name}: {about}")
         for before, at in zip(stack.versions, stack.versions[1:], strict=False):
             found = compare_versions(cases, answers[before], answers[at])
             pairs.append(
@@ -161,7 +166,7 @@ def show(history: History, outcome: dict[str, Any]) -> None:
 
 def moves(history: History, package: str, before: str, at: str, keep: Path | None) -> None:
     """Print all that moved between two versions."""
-    stack = next(s for s in history.stack if s.package == package)
+    stack = next(s for s in history.stack if s.package == package and {before, at} <= set(s.versions))
     cases = sentinel_cases(package)
     found = compare_versions(cases, answers_of(stack, before, keep)[0], answers_of(stack, at, keep)[0])
     by_id = {c.id: c for c in cases}
