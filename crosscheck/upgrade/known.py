@@ -30,6 +30,7 @@ _PF_STEPS = {
     "predict": _words("type atol btol se_fit interval alpha"),
     "confint": _words("alpha joint seed reps"),
     "wald_test": _words("R q distribution"),
+    "IV_Diag": _words("statistics"),
     "fixef": _words("atol btol"),
     "aggregate": _words("agg weighting"),
 }
@@ -66,8 +67,13 @@ _LM_FIT = (
 )
 _LM_PANEL = "index weights singletons drop_absorbed check_rank entity_effects time_effects other_effects"
 _IV_FIT = "cov_type debiased clusters kernel bandwidth"
+_LM_AFTER = {"wald_test": _words("formula"), "conf_int": _words("level")}
+_SYSTEM_STEPS = {
+    "fit": _words(_IV_FIT, "method full_cov iterate iter_limit tol initial_weight"),
+    "add_constraints": _words("r q"),
+}
 _LINEARMODELS = {
-    "PanelOLS": Known(arguments=_words(_LM_PANEL), steps={"fit": _words(_LM_FIT)}),
+    "PanelOLS": Known(arguments=_words(_LM_PANEL, "dependent exog"), steps={"fit": _words(_LM_FIT), **_LM_AFTER}),
     "PooledOLS": Known(arguments=_words("index weights check_rank"), steps={"fit": _words(_LM_FIT)}),
     "RandomEffects": Known(
         arguments=_words("index weights check_rank"), steps={"fit": _words(_LM_FIT, "small_sample")}
@@ -77,8 +83,11 @@ _LINEARMODELS = {
     "FamaMacBeth": Known(arguments=_words("index weights check_rank"), steps={"fit": _words(_LM_FIT)}),
     "IV2SLS": Known(arguments=_words("weights"), steps={"fit": _words(_IV_FIT)}),
     "IVLIML": Known(arguments=_words("weights fuller kappa"), steps={"fit": _words(_IV_FIT)}),
+    "SUR": Known(arguments=_words("equations"), steps=_SYSTEM_STEPS),
+    "IV3SLS": Known(arguments=_words("equations"), steps=_SYSTEM_STEPS),
+    "IVSystemGMM": Known(arguments=_words("equations weight_type"), steps=_SYSTEM_STEPS),
     "IVGMM": Known(
-        arguments=_words("weights weight_type center"),
+        arguments=_words("weights weight_type center kernel bandwidth clusters"),
         steps={"fit": _words(_IV_FIT, "iter_limit tol initial_weight")},
     ),
     "AbsorbingLS": Known(
@@ -92,8 +101,12 @@ _SM_STEPS = {
     "fit": _words(_SM_FIT),
     "predict": _words("transform which"),
     "conf_int": _words("alpha"),
+    "wald_test_terms": _words("skip_single"),
+    "f_test": _words("r_matrix"),
+    "t_test": _words("r_matrix"),
+    "get_margeff": _words("at method"),
     "get_robustcov_results": _words(
-        "cov_type use_t groups time maxlags kernel use_correction df_correction weights_func"
+        "cov_type use_t groups time maxlags kernel use_correction df_correction weights_func scale"
     ),
 }
 _STATSMODELS = {
@@ -107,8 +120,12 @@ _STATSMODELS = {
     "quantreg": Known(
         arguments=_words("missing"), steps={**_SM_STEPS, "fit": _words("q vcov kernel bandwidth max_iter p_tol")}
     ),
+    "gee": Known(
+        arguments=_words("groups family link cov_struct offset exposure missing"),
+        steps={**_SM_STEPS, "fit": _words("cov_type maxiter ctol params_niter")},
+    ),
     "rlm": Known(
-        arguments=_words("missing"), steps={**_SM_STEPS, "fit": _words("maxiter tol scale_est cov update_scale")}
+        arguments=_words("M missing"), steps={**_SM_STEPS, "fit": _words("maxiter tol scale_est cov update_scale")}
     ),
     "mixedlm": Known(
         arguments=_words("groups re_formula missing"), steps={**_SM_STEPS, "fit": _words("reml method maxiter")}

@@ -18,6 +18,7 @@ from crosscheck import blocks
 from crosscheck.compare import compare
 from crosscheck.judging import P_FLOOR, Cell, Context
 from crosscheck.results import COUNTS, Block, EstimationResult, Extra
+from crosscheck.upgrade.joint import slack
 from crosscheck.upgrade.model import Size
 
 DRIFT = 1e-5
@@ -59,7 +60,8 @@ def measure(old: EstimationResult, new: EstimationResult, context: Context, *, p
         cell = found
         if cell.verdict == "unexplained":
             relative = distance(cell, old)
-            size: Size = "drift" if relative is not None and relative <= DRIFT else "break"
+            bound = max(DRIFT, slack(cell.quantity, old, new))
+            size: Size = "drift" if relative is not None and relative <= bound else "break"
             sizes[cell.term, cell.quantity] = (size, relative)
             if (size == "drift" and not printed) or cell.severity == "none":
                 cell = replace(cell, severity="cosmetic")

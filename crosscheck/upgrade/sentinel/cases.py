@@ -13,7 +13,15 @@ from crosscheck.errors import UsageError
 from crosscheck.frame import Column, Frame
 from crosscheck.upgrade.calls import call_from_json
 from crosscheck.upgrade.cases import Case
-from crosscheck.upgrade.sentinel import did_cases, linearmodels_cases, pyfixest_cases, statsmodels_cases
+from crosscheck.upgrade.sentinel import (
+    did_cases,
+    linearmodels_cases,
+    linearmodels_further,
+    pyfixest_cases,
+    pyfixest_further,
+    statsmodels_cases,
+    statsmodels_further,
+)
 from crosscheck.upgrade.sentinel.grid import latin
 from crosscheck.upgrade.sentinel.panels import SentinelPanel, read_panels
 from crosscheck.upgrade.sentinel.requests import request_of
@@ -52,16 +60,27 @@ def sentinel_cases(package: str, where: Path | None = None) -> tuple[Case, ...]:
     if package not in PACKAGES:
         raise UsageError(f"there is no sentinel set for {package!r}", allowed=", ".join(PACKAGES))
     panels = read_panels(where or folder())
-    calls = list(_calls(package, panels))
-    held = latin({"held": HELD}, len(calls), f"held/{package}")
-    return tuple(_case(package, *call, panels, h["held"]) for call, h in zip(calls, held, strict=True))
+    grids = {
+        f"held/{package}": list(_calls(package, panels)),
+        f"held/{package}/further": list(_further(package, panels)),
+    }
+    return tuple(
+        _case(package, *call, panels, h["held"])
+        for name, calls in grids.items()
+        if calls
+        for call, h in zip(calls, latin({"held": HELD}, len(calls), name), strict=True)
+    )
+
+
+def first_grid(package: str) -> frozenset[str]:
+    """Return the ids of the cases that were there when the first list of changes was written."""
+    panels = read_panels(folder())
+    return frozenset(f"sentinel/{package}/{name}" for name, _, _ in _calls(package, panels))
 
 
 def _calls(package: str, panels: Mapping[str, SentinelPanel]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     if package == "pyfixest":
-        counted = frozenset(name for name, p in panels.items() if p.drawn["weights"] == "frequency")
-        first = {name: int(p.drawn["first"][0]) for name, p in panels.items()}
-        yield from pyfixest_cases.cases(counted, first)
+        yield from pyfixest_cases.cases(*_facts(panels))
     elif package == "linearmodels":
         yield from linearmodels_cases.cases()
     elif package == "statsmodels":
@@ -70,6 +89,24 @@ def _calls(package: str, panels: Mapping[str, SentinelPanel]) -> Iterator[tuple[
         yield from did_cases.csdid_cases()
     else:
         yield from did_cases.differences_cases()
+
+
+def _further(package: str, panels: Mapping[str, SentinelPanel]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    if package == "pyfixest":
+        yield from pyfixest_further.further(*_facts(panels))
+    elif package == "linearmodels":
+        once = {name for name, p in panels.items() if not p.drawn["duplicates"]}
+        yield from linearmodels_further.further(tuple(name for name in linearmodels_cases.PANELS if name in once))
+    elif package == "statsmodels":
+        yield from statsmodels_further.further()
+    elif package == "csdid":
+        yield from did_cases.csdid_further()
+
+
+def _facts(panels: Mapping[str, SentinelPanel]) -> tuple[frozenset[str], dict[str, int]]:
+    """Return the panels whose weights count rows, and the first period of each."""
+    counted = frozenset(name for name, p in panels.items() if p.drawn["weights"] == "frequency")
+    return counted, {name: int(p.drawn["first"][0]) for name, p in panels.items()}
 
 
 def _case(
@@ -83,7 +120,8 @@ def _case(
     panel = panels[panel_name]
     predicts = "predict_new" in raw["want"]
     texts = [c for c in TEXTS if c in panel.frame and panel.frame[c].kind == "category"]
-    raw = {**raw, "dtypes": dict.fromkeys(texts, held) if held else {}, "new_rows": "new" if predicts else ""}
+    dtypes = raw.get("dtypes", {}) | (dict.fromkeys(texts, held) if held else {})
+    raw = {**raw, "dtypes": dtypes, "new_rows": "new" if predicts else ""}
     call = call_from_json(raw)
     frame = _with_identifiers(panel.frame) if package in ("csdid", "differences") else panel.frame
     asked = request_of(raw, frame, frequency=panel.drawn["weights"] == "frequency")

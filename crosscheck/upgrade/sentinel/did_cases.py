@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from crosscheck.upgrade.sentinel.grid import latin
+from crosscheck.upgrade.sentinel.grid import crossed, latin
 from crosscheck.upgrade.sentinel.pyfixest_cases import STAGGERED, Case
 
 CONTROLS = ("nevertreated", "notyettreated", "nevertreated", "notyettreated", None)
@@ -72,6 +72,41 @@ def csdid_cases(count: int = 96) -> Iterator[Case]:
             "want": ["coefs", "stats"],
         }
         yield f"att-{k + 1:03d}", p["panel"], call
+
+
+def csdid_further() -> Iterator[Case]:
+    """Yield every average with every group of controls, and nothing else written but what is crossed with them."""
+    averages = ({}, *({"typec": kind} for kind in ("simple", "dynamic", "group", "calendar")))
+    drawn = {"panel": STAGGERED, "est_method": METHODS, "x": (None, "y~x1"), "alp": (None, 0.1), "anticipation": (0, 1)}
+    for k, p in enumerate(
+        [
+            point
+            for n in (1, 2, 3)
+            for point in crossed(
+                ("average", averages), ("control_group", ("nevertreated", "notyettreated")), drawn, f"csdid/further {n}"
+            )
+        ]
+    ):
+        arguments = {
+            **IDS,
+            "idname": "unit",
+            "control_group": p["control_group"],
+            "xformla": p["x"],
+            "alp": p["alp"],
+            "anticipation": p["anticipation"],
+        }
+        fit = {"bstrap": False} | ({"est_method": p["est_method"]} if p["est_method"] else {})
+        steps: dict[str, Any] = {"fit": fit}
+        if p["average"]:
+            steps["aggte"] = {**p["average"], "na_rm": True, "bstrap": False, "cband": False}
+        call = {
+            "package": "csdid",
+            "function": "ATTgt",
+            "arguments": {k: v for k, v in arguments.items() if v is not None},
+            "fit": steps,
+            "want": ["coefs", "stats"],
+        }
+        yield f"average-{k + 1:03d}", p["panel"], call
 
 
 def differences_cases(count: int = 60) -> Iterator[Case]:

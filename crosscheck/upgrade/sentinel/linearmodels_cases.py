@@ -49,7 +49,8 @@ ROWS = ("coefs", "stats", "vcov", "fitted", "residuals")
 INDEX = {"index": ["unit", "time"]}
 
 
-def _call(function: str, formula: str, arguments: dict[str, Any], fit: dict[str, Any], *want: str) -> dict[str, Any]:
+def call_of(function: str, formula: str, arguments: dict[str, Any], fit: dict[str, Any], *want: str) -> dict[str, Any]:
+    """Return a call as JSON."""
     return {
         "package": "linearmodels",
         "function": function,
@@ -71,7 +72,7 @@ def cases() -> Iterator[Case]:
     }
     for k, p in enumerate(crossed(("effects", EFFECTS), ("cov", COVS), more, "linearmodels/effects")):
         formula = f"y ~ {p['terms']}" + (f" + {p['effects']}" if p["effects"] else "")
-        call = _call("PanelOLS", formula, INDEX | p["weights"] | p["rest"], p["cov"] | p["df"], *ROWS, "predict_new")
+        call = call_of("PanelOLS", formula, INDEX | p["weights"] | p["rest"], p["cov"] | p["df"], *ROWS, "predict_new")
         yield f"panel-{k + 1:03d}", p["panel"], call
     absorbed = {
         "panel": PANELS,
@@ -85,7 +86,7 @@ def cases() -> Iterator[Case]:
         yield (
             f"absorbed-{k + 1:03d}",
             p["panel"],
-            _call("PanelOLS", f"y ~ {p['terms']} + {p['effects']}", arguments, p["cov"]),
+            call_of("PanelOLS", f"y ~ {p['terms']} + {p['effects']}", arguments, p["cov"]),
         )
     for function, covs, extra in (
         ("RandomEffects", COVS[:9], ({}, {}, {"small_sample": True})),
@@ -107,7 +108,7 @@ def cases() -> Iterator[Case]:
             yield (
                 f"{function.lower()}-{k + 1:03d}",
                 p["panel"],
-                _call(function, f"y ~ {p['terms']}", INDEX | p["weights"], fit),
+                call_of(function, f"y ~ {p['terms']}", INDEX | p["weights"], fit),
             )
     factors = {
         "panel": PANELS,
@@ -118,7 +119,7 @@ def cases() -> Iterator[Case]:
     }
     for function in ("IV2SLS", "IVLIML", "IVGMM"):
         for k, p in enumerate(crossed(("cov", IV_COVS), ("round", (1, 2)), factors, f"linearmodels/{function}")):
-            call = _call(
+            call = call_of(
                 function, f"y ~ {p['terms']} + {p['iv']}", p["weights"], p["cov"] | p["debiased"], *ROWS, "predict_new"
             )
             yield f"{function.lower()}-{k + 1:03d}", p["panel"], call
@@ -137,4 +138,4 @@ def cases() -> Iterator[Case]:
             "absorb": {"columns": p["absorb"]},
             **p["weights"],
         }
-        yield f"absorbing-{k + 1:03d}", p["panel"], _call("AbsorbingLS", "", arguments, p["cov"] | p["debiased"])
+        yield f"absorbing-{k + 1:03d}", p["panel"], call_of("AbsorbingLS", "", arguments, p["cov"] | p["debiased"])

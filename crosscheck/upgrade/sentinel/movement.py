@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from crosscheck.results import EstimationResult
+from crosscheck.upgrade.joint import slack
 
 DRIFT = 1e-5
 SAME = 1e-9
@@ -57,7 +58,7 @@ def moved(case: str, old: EstimationResult, new: EstimationResult) -> Iterator[M
     for key in a.keys() & b.keys():
         gap = distance(key, a[key], b[key], errors.get(key[0]), scale)
         if gap is not None and gap > SAME:
-            size: Size = "drift" if gap <= DRIFT else "break"
+            size: Size = "drift" if gap <= max(DRIFT, slack(key[1], old, new)) else "break"
             yield Moved(case=case, term=key[0], quantity=key[1], size=size, old=a[key], new=b[key])
     for block in old.blocks:
         other = new.block(block.term)

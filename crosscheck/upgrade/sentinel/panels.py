@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crosscheck.canon import dumps, write_atomic
 from crosscheck.errors import DataError
@@ -179,7 +180,11 @@ def _without_first_cohort(frame: Frame, spec: PanelSpec) -> Frame:
 
 
 def _with_derived(frame: Frame, spec: PanelSpec) -> Frame:
-    """Add what users' panels have and the generator does not: event time, a logical, an exposure, a small fraction."""
+    """Add what users' panels have and the generator does not.
+
+    Event time, a logical, an exposure; effects with negative levels, or with gaps between them; whole numbers for an
+    outcome and a regressor, a positive outcome with fractions; an amount that is zero for half of the rows.
+    """
     time, cohort = frame["time"].as_float(), frame["cohort"].as_float()
     event = np.where(cohort > 0, (time - cohort) / spec.step, -1.0)
     x = frame["x2"].as_float()
@@ -192,8 +197,25 @@ def _with_derived(frame: Frame, spec: PanelSpec) -> Frame:
         Column("exposure", "float", exposure),
         Column("log_exposure", "float", np.log(exposure)),
         Column("y2", "float", frame["y"].as_float() + 2.0 * exposure),
+        *_stored(frame, spec, exposure),
     )
     return Frame((*frame.columns, *more), frame.nrows)
+
+
+def _stored(frame: Frame, spec: PanelSpec, exposure: NDArray[np.float64]) -> tuple[Column, ...]:
+    """Return columns of the kinds of numbers that users store."""
+    time, y, x = frame["time"].as_float(), frame["y"].as_float(), frame["x2"].as_float()
+    sector = frame["sector"].codes()[0].astype(np.float64)
+    linear = spec.outcome == "continuous"
+    scale = np.nanstd(y) if linear else 1.0
+    return (
+        Column("shift", "integer", (time - spec.first_period) / spec.step - 3.0),
+        Column("level", "integer", np.where(sector >= 0, sector * sector * 20.0 - 30.0, np.nan)),
+        Column("whole", "integer", np.round(3.0 * y / scale) if linear else y),
+        Column("dose", "integer", np.round(2.0 * x)),
+        Column("amount", "float", np.abs(y / scale) * exposure + (0.5 if linear else 0.0)),
+        Column("spend", "float", np.maximum(np.round(x, DECIMALS), 0.0)),
+    )
 
 
 def _recorded(frame: Frame, spec: PanelSpec) -> Frame:

@@ -69,11 +69,13 @@ PREDICTED: tuple[dict[str, Any], ...] = ({}, {"predict": {"type": "link"}}, {"pr
 Case = tuple[str, str, dict[str, Any]]
 
 
-def _formula(terms: str, effects: str = "", iv: str = "", outcome: str = "y") -> str:
+def formula_of(terms: str, effects: str = "", iv: str = "", outcome: str = "y") -> str:
+    """Return a formula in pyfixest's spelling."""
     return f"{outcome} ~ " + " | ".join(part for part in (terms, effects, iv) if part)
 
 
-def _call(function: str, formula: str, arguments: dict[str, Any], *want: str, **more: Any) -> dict[str, Any]:
+def call_of(function: str, formula: str, arguments: dict[str, Any], *want: str, **more: Any) -> dict[str, Any]:
+    """Return a call as JSON; options that are ``None`` are left out."""
     arguments = {k: v for k, v in arguments.items() if v is not None}
     return {"package": "pyfixest", "function": function, "formula": formula, "arguments": arguments} | {
         "want": list(want or ROWS),
@@ -81,18 +83,20 @@ def _call(function: str, formula: str, arguments: dict[str, Any], *want: str, **
     }
 
 
-def _weights(panel: str, frequency: frozenset[str], given: dict[str, Any]) -> dict[str, Any]:
+def weights_of(panel: str, frequency: frozenset[str], given: dict[str, Any]) -> dict[str, Any]:
+    """Return weights with their kind, which the panel decides."""
     return {**given, "weights_type": "fweights"} if given and panel in frequency else given
 
 
-def _hac(vcov: Any) -> dict[str, Any]:
+def hac(vcov: Any) -> dict[str, Any]:
+    """Return a covariance with what it needs."""
     if vcov not in ("NW", "DK"):
         return {"vcov": vcov}
     return {"vcov": vcov, "vcov_kwargs": {"time_id": "time", "panel_id": "unit", "lag": 2}}
 
 
 def cases(frequency: frozenset[str], first: dict[str, int]) -> Iterator[Case]:
-    """Yield name, panel and call of each case.
+    """Yield name, panel and call of each case of the first grid.
 
     Parameters
     ----------
@@ -109,8 +113,8 @@ def cases(frequency: frozenset[str], first: dict[str, int]) -> Iterator[Case]:
             "pyfixest/vcov",
         )
     ):
-        arguments = _hac(p["vcov"]) | _weights(p["panel"], frequency, p["weights"]) | p["rm"]
-        yield f"vcov-{k + 1:03d}", p["panel"], _call("feols", _formula(p["terms"], p["effects"]), arguments)
+        arguments = hac(p["vcov"]) | weights_of(p["panel"], frequency, p["weights"]) | p["rm"]
+        yield f"vcov-{k + 1:03d}", p["panel"], call_of("feols", formula_of(p["terms"], p["effects"]), arguments)
     for k, p in enumerate(
         crossed(
             ("terms", TERMS),
@@ -120,9 +124,9 @@ def cases(frequency: frozenset[str], first: dict[str, int]) -> Iterator[Case]:
         )
     ):
         terms = p["terms"].format(first=first[p["panel"]])
-        arguments = {"vcov": p["vcov"], **_weights(p["panel"], frequency, p["weights"])}
+        arguments = {"vcov": p["vcov"], **weights_of(p["panel"], frequency, p["weights"])}
         more = ("predict_new", "fixef") if p["effects"] else ("predict_new",)
-        call = _call("feols", _formula(terms, p["effects"]), arguments, *ROWS, *more)
+        call = call_of("feols", formula_of(terms, p["effects"]), arguments, *ROWS, *more)
         yield f"terms-{k + 1:03d}", p["panel"], call
     for k, p in enumerate(
         crossed(
@@ -132,7 +136,7 @@ def cases(frequency: frozenset[str], first: dict[str, int]) -> Iterator[Case]:
             "pyfixest/ssc",
         )
     ):
-        call = _call("feols", _formula("x1 + x2", p["effects"]), {"vcov": p["vcov"], "ssc": p["ssc"]})
+        call = call_of("feols", formula_of("x1 + x2", p["effects"]), {"vcov": p["vcov"], "ssc": p["ssc"]})
         yield f"ssc-{k + 1:03d}", p["panel"], call
     for k, p in enumerate(
         crossed(
@@ -142,8 +146,8 @@ def cases(frequency: frozenset[str], first: dict[str, int]) -> Iterator[Case]:
             "pyfixest/iv",
         )
     ):
-        arguments = {"vcov": p["vcov"], **_weights(p["panel"], frequency, p["weights"])}
-        call = _call("feols", _formula(p["terms"], p["effects"], p["iv"]), arguments)
+        arguments = {"vcov": p["vcov"], **weights_of(p["panel"], frequency, p["weights"])}
+        call = call_of("feols", formula_of(p["terms"], p["effects"], p["iv"]), arguments)
         yield f"iv-{k + 1:03d}", p["panel"], call
     for k, p in enumerate(
         crossed(
@@ -160,8 +164,8 @@ def cases(frequency: frozenset[str], first: dict[str, int]) -> Iterator[Case]:
         )
     ):
         arguments = {"vcov": p["vcov"], **p["more"], **p["rm"], **p["separation"]}
-        formula = _formula("treated + x1 + x2", p["effects"])
-        call = _call("fepois", formula, arguments, *ROWS, "predict_new", fit=p["type"])
+        formula = formula_of("treated + x1 + x2", p["effects"])
+        call = call_of("fepois", formula, arguments, *ROWS, "predict_new", fit=p["type"])
         yield f"poisson-{k + 1:03d}", p["panel"], call
     for k, p in enumerate(
         crossed(
@@ -177,8 +181,8 @@ def cases(frequency: frozenset[str], first: dict[str, int]) -> Iterator[Case]:
         )
     ):
         arguments = {"family": p["family"], "vcov": p["vcov"]}
-        formula = _formula(p["terms"], p["effects"])
-        call = _call("feglm", formula, arguments, *ROWS, "predict_new", fit=p["type"])
+        formula = formula_of(p["terms"], p["effects"])
+        call = call_of("feglm", formula, arguments, *ROWS, "predict_new", fit=p["type"])
         yield f"glm-{k + 1:03d}", p["panel"], call
     for k, p in enumerate(
         crossed(
@@ -193,9 +197,9 @@ def cases(frequency: frozenset[str], first: dict[str, int]) -> Iterator[Case]:
             "pyfixest/afterwards",
         )
     ):
-        arguments = {"vcov": p["vcov"], **_weights(p["panel"], frequency, p["weights"])}
+        arguments = {"vcov": p["vcov"], **weights_of(p["panel"], frequency, p["weights"])}
         steps = {"vcov": {"vcov": p["again"]}, **p["confint"]}
-        call = _call("feols", _formula("treated + x1 + x2", p["effects"]), arguments, *ROWS, fit=steps)
+        call = call_of("feols", formula_of("treated + x1 + x2", p["effects"]), arguments, *ROWS, fit=steps)
         yield f"afterwards-{k + 1:03d}", p["panel"], call
     quantiles = {
         "panel": LINEAR,
@@ -205,7 +209,11 @@ def cases(frequency: frozenset[str], first: dict[str, int]) -> Iterator[Case]:
     }
     for k, p in enumerate(latin(quantiles, 6, "pyfixest/quantreg")):
         arguments = {"quantile": p["quantile"], "vcov": p["vcov"]}
-        yield f"quantile-{k + 1:03d}", p["panel"], _call("quantreg", _formula(p["terms"]), arguments, "coefs", "stats")
+        yield (
+            f"quantile-{k + 1:03d}",
+            p["panel"],
+            call_of("quantreg", formula_of(p["terms"]), arguments, "coefs", "stats"),
+        )
     yield from _several()
     yield from _did()
 
@@ -223,7 +231,7 @@ def _several() -> Iterator[Case]:
     )
     factors = {"formula": formulas, "panel": LINEAR, "more": ({}, {"vcov": {"CRV1": "unit"}}, {"split": "region"})}
     for k, p in enumerate(latin(factors, 16, "pyfixest/several")):
-        yield f"several-{k + 1:03d}", p["panel"], _call("feols", p["formula"], p["more"], "coefs", "stats")
+        yield f"several-{k + 1:03d}", p["panel"], call_of("feols", p["formula"], p["more"], "coefs", "stats")
 
 
 def _did() -> Iterator[Case]:
@@ -237,13 +245,13 @@ def _did() -> Iterator[Case]:
     }
     for k, p in enumerate(latin({**did2s, "panel": STAGGERED}, 12, "pyfixest/did2s")):
         panel = p.pop("panel")
-        yield f"did2s-{k + 1:03d}", panel, _call("did2s", "", p, "coefs", "stats")
+        yield f"did2s-{k + 1:03d}", panel, call_of("did2s", "", p, "coefs", "stats")
     base = {"yname": "y", "idname": "unit", "tname": "time", "gname": "cohort"}
     study = {"estimator": ("twfe", "did2s", "saturated"), "att": (True, False), "cluster": (None, "unit")}
     for k, p in enumerate(latin({**study, "panel": STAGGERED}, 15, "pyfixest/event_study")):
         panel = p.pop("panel")
-        yield f"event-{k + 1:03d}", panel, _call("event_study", "", base | p, "coefs", "stats")
+        yield f"event-{k + 1:03d}", panel, call_of("event_study", "", base | p, "coefs", "stats")
     local = {"att": (True, False), "never_treated": (0,), "pre_window": (None, -2), "post_window": (None, 2)}
     for k, p in enumerate(latin({**local, "panel": STAGGERED}, 8, "pyfixest/lpdid")):
         panel = p.pop("panel")
-        yield f"lpdid-{k + 1:03d}", panel, _call("lpdid", "", base | p, "coefs", "stats")
+        yield f"lpdid-{k + 1:03d}", panel, call_of("lpdid", "", base | p, "coefs", "stats")

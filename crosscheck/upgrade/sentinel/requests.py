@@ -109,7 +109,9 @@ def _pyfixest(call: Mapping[str, Any], frame: Frame, frequency: bool) -> tuple[F
     words = call["arguments"]
     formula = _r_spelling(call["formula"])
     several = re.search(r"\b(c?sw0?|mvsw)\(", formula) or "+" in formula.partition("~")[0]
-    if several or words.get("offset") or words.get("split") or "high" in formula:
+    if several or words.get("offset") or words.get("split") or words.get("fsplit") or "high" in formula:
+        return None
+    if words.get("drop_intercept") or words.get("collin_tol"):
         return None
     vcov: Any = call.get("fit", {}).get("vcov", words).get("vcov") or "iid"
     if vcov in ("NW", "DK"):
@@ -144,6 +146,8 @@ def _statsmodels(call: Mapping[str, Any], frame: Frame, frequency: bool) -> tupl
     words, fit = call["arguments"], call["fit"].get("fit", {})
     function, formula = call["function"], _r_spelling(call["formula"])
     if words.keys() & {"offset", "exposure", "var_weights", "freq_weights"} or "high" in formula:
+        return None
+    if fit.keys() & {"method", "scale"} or call["fit"].keys() & {"get_robustcov_results", "conf_int"}:
         return None
     link = (words.get("family"), words.get("link"))
     estimators: dict[Any, tuple[Estimator, dict[str, str]]] = {
@@ -183,7 +187,10 @@ def _statsmodels(call: Mapping[str, Any], frame: Frame, frequency: bool) -> tupl
 def _linearmodels(call: Mapping[str, Any], frame: Frame, frequency: bool) -> tuple[FitRequest, Frame] | None:
     words, fit = call["arguments"], call["fit"].get("fit", {})
     function, text = call["function"], call["formula"]
-    if "high" in text or fit.get("cov_type") == "kernel" or fit.get("reweight") or fit.get("small_sample"):
+    asked = fit.get("cov_type", "unadjusted") in ("unadjusted", "robust", "clustered")
+    if "high" in text or not text or not asked or fit.get("reweight") or fit.get("small_sample"):
+        return None
+    if words.get("other_effects") or "conf_int" in call["fit"]:
         return None
     effects = [{"EntityEffects": UNIT, "TimeEffects": TIME}[e] for e in _LM_EFFECTS.findall(text)]
     text = _LM_EFFECTS.sub("", text)

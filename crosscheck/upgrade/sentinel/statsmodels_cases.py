@@ -55,11 +55,14 @@ WEIGHTS: tuple[dict[str, Any], ...] = (
 )
 
 
-def _call(function: str, terms: str, arguments: dict[str, Any], fit: dict[str, Any]) -> dict[str, Any]:
+def call_of(
+    function: str, terms: str, arguments: dict[str, Any], fit: dict[str, Any], outcome: str = "y"
+) -> dict[str, Any]:
+    """Return a call as JSON."""
     return {
         "package": "statsmodels",
         "function": function,
-        "formula": f"y ~ {terms}",
+        "formula": f"{outcome} ~ {terms}",
         "arguments": arguments,
         "fit": {"fit": fit} if fit else {},
         "want": list(ROWS),
@@ -71,7 +74,7 @@ def cases() -> Iterator[Case]:
     linear = {"panel": PANELS, "terms": TERMS, "t": T, "missing": ({}, {}, {"missing": "drop"})}
     for k, p in enumerate(crossed(("function", ("ols", "ols", "wls")), ("cov", COVS), linear, "statsmodels/linear")):
         weights = {"weights": {"column": "weight"}} if p["function"] == "wls" else {}
-        call = _call(p["function"], p["terms"], weights | p["missing"], p["cov"] | p["t"])
+        call = call_of(p["function"], p["terms"], weights | p["missing"], p["cov"] | p["t"])
         yield f"linear-{k + 1:03d}", p["panel"], call
     glm = {"count": COUNT, "binary": BINARY, "linear": LINEAR, "terms": TERMS[:4], "weights": WEIGHTS, "t": T}
     glm["more"] = ({}, {}, {"offset": {"column": "log_exposure"}}, {"exposure": {"column": "exposure"}})
@@ -80,7 +83,7 @@ def cases() -> Iterator[Case]:
         kind, family = p["family"]
         panel = p["count"] if kind == "poisson" else p["binary"] if kind == "binomial" else p["linear"]
         more = p["more"] if kind == "poisson" else {}
-        call = _call("glm", p["terms"], family | p["weights"] | more, p["cov"] | p["t"])
+        call = call_of("glm", p["terms"], family | p["weights"] | more, p["cov"] | p["t"])
         yield f"glm-{k + 1:03d}", panel, call
     discrete = {"count": COUNT, "binary": BINARY, "terms": TERMS[:4], "t": T, "more": glm["more"]}
     covs = (*COVS[:4], COVS[6], COVS[9], COVS[13])
@@ -88,14 +91,14 @@ def cases() -> Iterator[Case]:
         crossed(("function", ("logit", "probit", "poisson")), ("cov", covs), discrete, "statsmodels/ml")
     ):
         count = p["function"] == "poisson"
-        call = _call(p["function"], p["terms"], p["more"] if count else {}, p["cov"] | p["t"] | {"disp": 0})
+        call = call_of(p["function"], p["terms"], p["more"] if count else {}, p["cov"] | p["t"] | {"disp": 0})
         yield f"ml-{k + 1:03d}", p["count"] if count else p["binary"], call
     other = {"panel": COUNT, "terms": TERMS[:3], "cov": COVS[:4], "more": glm["more"]}
     for k, p in enumerate(latin(other, 6, "statsmodels/negativebinomial")):
-        yield f"nb-{k + 1:03d}", p["panel"], _call("negativebinomial", p["terms"], p["more"], p["cov"] | {"disp": 0})
+        yield f"nb-{k + 1:03d}", p["panel"], call_of("negativebinomial", p["terms"], p["more"], p["cov"] | {"disp": 0})
     robust = {"panel": LINEAR, "terms": TERMS[:5], "fit": ({}, {"cov": "H2"}, {"cov": "H3"}, {"scale_est": "mad"})}
     for k, p in enumerate(latin(robust, 8, "statsmodels/rlm")):
-        yield f"rlm-{k + 1:03d}", p["panel"], _call("rlm", p["terms"], {}, p["fit"])
+        yield f"rlm-{k + 1:03d}", p["panel"], call_of("rlm", p["terms"], {}, p["fit"])
     quantile = {
         "panel": LINEAR,
         "terms": TERMS[:3],
@@ -103,7 +106,11 @@ def cases() -> Iterator[Case]:
         "vcov": ({}, {"vcov": "iid"}, {"kernel": "gau"}),
     }
     for k, p in enumerate(latin(quantile, 9, "statsmodels/quantreg")):
-        yield f"quantile-{k + 1:03d}", p["panel"], _call("quantreg", p["terms"], {}, {"q": p["q"], **p["vcov"]})
+        yield f"quantile-{k + 1:03d}", p["panel"], call_of("quantreg", p["terms"], {}, {"q": p["q"], **p["vcov"]})
     mixed = {"panel": PANELS, "terms": TERMS[:1], "fit": ({}, {"reml": False})}
     for k, p in enumerate(latin(mixed, 4, "statsmodels/mixedlm")):
-        yield f"mixed-{k + 1:03d}", p["panel"], _call("mixedlm", p["terms"], {"groups": {"column": "region"}}, p["fit"])
+        yield (
+            f"mixed-{k + 1:03d}",
+            p["panel"],
+            call_of("mixedlm", p["terms"], {"groups": {"column": "region"}}, p["fit"]),
+        )

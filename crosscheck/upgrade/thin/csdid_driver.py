@@ -25,8 +25,10 @@ def run(call, data, new_rows, adapter):
                 k: {"min_e": -math.inf, "max_e": math.inf}.get(k) if v is None else v for k, v in options.items()
             }
             aggregated = fit.aggte(**options).atte
+    low = high = None
     if aggregated is None:
         found = fit.results
+        low, high = (floats(np.ravel(found[k])) if k in found else None for k in ("l_se", "u_se"))
         cells = list(zip(found["group"], found["year"]))
         terms = [f"ATT({period(g)},{period(t)})" for g, t in cells]
         estimates, errors = np.ravel(found["att"]), np.ravel(found["se"])
@@ -47,7 +49,9 @@ def run(call, data, new_rows, adapter):
     kept = common.attribute(fit, "dp")
     rows = kept.get("data") if isinstance(kept, dict) else None
     return {
-        "coefs": common.coefficients(terms, estimate=floats(estimates), std_error=floats(errors)),
+        "coefs": common.coefficients(
+            terms, estimate=floats(estimates), std_error=floats(errors), conf_low=low, conf_high=high
+        ),
         "stats": {},
         "extras": common.extras(pairs),
         "blocks": [],

@@ -19,6 +19,9 @@ TESTS = (
     "wooldridge_regression",
 )
 TESTS += ("wooldridge_overid", "j_stat", "anderson_rubin", "basmann_f", "durbin_default", "wu_hausman_default")
+TESTS += ("breusch_pagan", "likelihood_ratio")
+SYSTEMS = ("SUR", "IV3SLS", "IVSystemGMM")
+COUNTED = ("entity_info", "time_info")
 
 
 def run(call, data, new_rows, adapter):
@@ -26,6 +29,8 @@ def run(call, data, new_rows, adapter):
     name = call["function"]
     function = common.resolve(adapter, name)
     words = common.arguments_for(adapter, name, call["arguments"])
+    if name in SYSTEMS:
+        return system(function, call, words, data, adapter)
     index = words.pop("index", None)
     if index:
         data = data.set_index(list(index))
@@ -37,6 +42,8 @@ def run(call, data, new_rows, adapter):
         if isinstance(options.get("clusters"), dict):
             options["clusters"] = clusters(model, common.columns(data, options["clusters"]), bool(index))
         result = model.fit(**options)
+        if "wald_test" in call["fit"]:
+            options["wald_test"] = result.wald_test(formula=call["fit"]["wald_test"]["formula"])
         return answer(call, result, data, new_rows, adapter, options, common.steps_into(conditions), conditions)
 
 
@@ -45,12 +52,38 @@ def made(function, call, words, data):
     weights = words.pop("weights", None)
     if weights is not None:
         words["weights"] = common.columns(data, weights)
+    if isinstance(words.get("clusters"), dict):
+        found = common.columns(data, words["clusters"])
+        words["clusters"] = common.codes(found.to_frame() if isinstance(found, pd.Series) else found)
     if call["formula"]:
         return function.from_formula(call["formula"], data, **words)
     values = {k: common.columns(data, v) for k, v in words.items()}
+    if values.get("other_effects") is not None:
+        values["other_effects"] = common.codes(values["other_effects"].to_frame())
     if isinstance(values.get("absorb"), pd.DataFrame):
         values["absorb"] = values["absorb"].astype("category")
     return function(values.pop("dependent"), values.pop("exog", None), **values)
+
+
+def system(function, call, words, data, adapter):
+    """Fit a system of equations, under constraints on its coefficients where there are any, and read it."""
+    conditions = []
+    options = common.arguments_for(adapter, call["function"] + ".fit", call["fit"].get("fit", {}))
+    with common.quiet():
+        model = function.from_formula(words.pop("equations"), data, **words)
+        if isinstance(options.get("clusters"), dict):
+            found = common.columns(data, options["clusters"])
+            options["clusters"] = common.codes(found.to_frame() if isinstance(found, pd.Series) else found)
+        if "add_constraints" in call["fit"]:
+            bound = call["fit"]["add_constraints"]
+            r = pd.DataFrame(0.0, index=range(len(bound["r"])), columns=list(model.param_names))
+            for row, values in enumerate(bound["r"]):
+                for name, value in values.items():
+                    r.loc[row, name] = value
+            q = bound.get("q")
+            model.add_constraints(r, None if q is None else pd.Series(q, index=r.index))
+        result = model.fit(**options)
+        return answer(call, result, data, None, adapter, options, common.steps_into(conditions), conditions)
 
 
 def clusters(model, found, panel):
@@ -74,7 +107,7 @@ def answer(call, result, data, new_rows, adapter, options, step, conditions):
     debiased = getattr(result, "debiased", None)
     debiased = getattr(result, "_debiased", False) if debiased is None else debiased
     df = common.number(of("df_resid")) if debiased else math.inf
-    limits = step("conf_int", result.conf_int)
+    limits = step("conf_int", result.conf_int, **call["fit"].get("conf_int", {}))
     limits = None if limits is None else np.asarray(limits, dtype=float)
     rows = common.coefficients(
         names,
@@ -95,6 +128,13 @@ def answer(call, result, data, new_rows, adapter, options, step, conditions):
     for test in TESTS:
         found = step_free(result, test)
         more += [(f"{test}: {part}", common.attribute(found, part)) for part in ("stat", "pval") if found is not None]
+    joint = options.get("wald_test")
+    if joint is not None:
+        more += [(f"wald_test: {part}", common.attribute(joint, part)) for part in ("stat", "pval", "df", "df_denom")]
+    for info in COUNTED:
+        counts = step_free(result, info)
+        if isinstance(counts, pd.Series):
+            more += [(f"{info}: {name}", counts[name]) for name in counts.index]
     parts = step_free(result, "variance_decomposition")
     if isinstance(parts, pd.Series):
         more += [(f"variance: {name}", value) for name, value in parts.items()]

@@ -96,6 +96,8 @@ def answer(call, model, data, new_rows, adapter):
             conf_high=high,
             df=common.number(df) if df is not None else None,
         )
+        if "IV_Diag" in steps and hasattr(model, "IV_Diag"):
+            step("IV_Diag", model.IV_Diag, **steps["IV_Diag"])
         more = common.extras([(quantity, of(quantity)) for quantity in MODEL])
         if "wald_test" in steps:
             more += step("wald_test", wald, model, steps["wald_test"]) or []

@@ -15,8 +15,14 @@ FAMILIES = {
     "negativebinomial": "NegativeBinomial",
     "gamma": "Gamma",
     "inversegaussian": "InverseGaussian",
+    "tweedie": "Tweedie",
 }
 LINKS = {"logit": "Logit", "probit": "Probit", "cloglog": "CLogLog", "log": "Log", "identity": "Identity"}
+LINKS["cauchy"] = "Cauchy"
+STRUCTURES = {"independence": "Independence", "exchangeable": "Exchangeable", "autoregressive": "Autoregressive"}
+RESIDUALS = ("resid_pearson", "resid_deviance", "resid_working", "resid_generalized")
+TESTS = ("wald_test_terms", "f_test", "t_test", "get_margeff")
+TESTED = ("statistic", "fvalue", "tvalue", "pvalue", "df_num", "df_denom", "effect", "sd")
 STATS = ("nobs", "r2", "adj_r2", "df_resid")
 SLOW = ("mixedlm",)
 
@@ -26,17 +32,27 @@ def run(call, data, new_rows, adapter):
     name = call["function"]
     function = common.resolve(adapter, name)
     words = common.arguments_for(adapter, name, call["arguments"])
-    if name == "glm":
+    if name in ("glm", "gee"):
         words["family"] = family(adapter, words.pop("family", "gaussian"), words.pop("link", None))
+    if isinstance(words.get("M"), str):
+        words["M"] = getattr(common.resolve(adapter, "norms"), words["M"])()
+    if isinstance(words.get("cov_struct"), str):
+        words["cov_struct"] = getattr(common.resolve(adapter, "structures"), STRUCTURES[words["cov_struct"]])()
     words = {k: common.columns(data, v) for k, v in words.items()}
     conditions = []
     with common.quiet():
-        model = function(call["formula"], data, **words)
+        if name == "gee":
+            words["data"] = data
+            model = function(call["formula"], words.pop("groups"), **words)
+        else:
+            model = function(call["formula"], data, **words)
         labels = common.row_labels(model.data.row_labels, len(model.endog))
         rows = None if labels is None else [i - 1 for i in labels]
         options = common.arguments_for(adapter, name + ".fit", call["fit"].get("fit", {}))
         if isinstance(options.get("cov_kwds"), dict):
             options["cov_kwds"] = {k: array(common.columns(data, v, rows)) for k, v in options["cov_kwds"].items()}
+        if options.get("scale_est") == "huber":
+            options["scale_est"] = common.resolve(adapter, "scales").HuberScale()
         result = model.fit(**options)
         if "get_robustcov_results" in call["fit"]:
             again = common.arguments_for(adapter, name + ".get_robustcov_results", call["fit"]["get_robustcov_results"])
@@ -90,6 +106,9 @@ def answer(call, result, model, labels, data, new_rows, adapter, step, condition
     )
     skipped = (*STATS, "df_inference")
     more = common.extras([(q, of(q)) for q in paths if q not in skipped])
+    for name in TESTS:
+        if name in call["fit"]:
+            more += tested(name, step(name, getattr(result, name), **call["fit"][name]), names)
     covariance = step("cov_params", result.cov_params) if "vcov" in want else None
     nobs = common.number(of("nobs"))
     return {
@@ -109,6 +128,27 @@ def answer(call, result, model, labels, data, new_rows, adapter, step, condition
     }
 
 
+def tested(name, found, names):
+    """Return what a test or an average of effects says."""
+    if found is None:
+        return []
+    if name == "get_margeff":
+        table = found.summary_frame()
+        columns = {"dy/dx": "effect", "Std. Err.": "std_error"}
+        return [
+            row
+            for label, values in table.iterrows()
+            for row in common.extras([(f"{name}: {q}", values[c]) for c, q in columns.items()], str(label))
+        ]
+    if name == "wald_test_terms":
+        rows = []
+        for label, values in found.table.iterrows():
+            pairs = [("df_constraint" if "constraint" in str(c) else f"{name}: {c}", values[c]) for c in values.index]
+            rows += common.extras(pairs, "test of " + str(label))
+        return rows
+    return common.extras([(f"{name}: {part}", common.attribute(found, part)) for part in TESTED], "test")
+
+
 def blocks_of(call, result, labels, new_rows, step):
     """Yield fitted values, residuals and predictions."""
     want, found = call["want"], {}
@@ -117,6 +157,9 @@ def blocks_of(call, result, labels, new_rows, step):
     if "residuals" in want:
         name = "resid" if hasattr(result, "resid") else "resid_response"
         found["residuals"] = step(name, lambda: np.asarray(getattr(result, name)))
+        more = {name: getattr(result, name, None) if hasattr(type(result), name) else None for name in RESIDUALS}
+        size = np.size(found["residuals"]) if found["residuals"] is not None else 0
+        found |= {name: values for name, values in more.items() if values is not None and np.size(values) == size}
     yield common.block("rows", labels, **found)
     if "predict_new" in want and new_rows is not None:
         words = call["fit"].get("predict", {})
