@@ -201,6 +201,12 @@ def audit(study: Path, out: Path | None, fail_on: str, format_: str) -> int:
 @click.option(
     "--sentinel/--no-sentinel", default=None, help="The sentinel set, besides studies.  [default: where it is]"
 )
+@click.option(
+    "--defaults",
+    "open_defaults",
+    is_flag=True,
+    help="Ask studies as a script does that leaves out what the old version did by itself.",
+)
 @click.option("--all-between", is_flag=True, help="Every release between the two, and which changed what.")
 @click.option("--bisect", is_flag=True, help="Find the release that changed a number, with few environments.")
 @click.option("--freeze", type=click.Path(path_type=Path), metavar="FILE", help="Store the numbers of studies.")

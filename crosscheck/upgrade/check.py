@@ -20,6 +20,7 @@ from crosscheck.upgrade.causes import explain_rest, replay_defaults
 from crosscheck.upgrade.changes import Reasons, pair, study_changes
 from crosscheck.upgrade.defaults import Replay, replays
 from crosscheck.upgrade.dependencies import Attributed, replay_dependencies
+from crosscheck.upgrade.left_open import with_defaults
 from crosscheck.upgrade.model import SENTINEL, SideRow, StudyChanges, Upgrade, WitnessRow
 from crosscheck.upgrade.pairs import Pair
 from crosscheck.upgrade.questions import Question, sentinel_question, study_questions
@@ -69,6 +70,14 @@ class Check:
             self.questions += study_questions(study, calls_of(study, self.package), self.tables)
         if self.sentinel:
             self.questions += sentinel_questions(self.package, self.engine)
+
+    def leave_open(self, old: str, new: str) -> str:
+        """Leave out of the calls of studies the options whose changed default they write, and say which those are."""
+        self.questions, counts = with_defaults(self.questions, old, new)
+        if not counts:
+            return f"no column writes an option whose default changed between {old} and {new}"
+        said = ", ".join(f"{name} in {n} columns" for name, n in sorted(counts.items()))
+        return f"left to the package, as {self.package} {old} did it by itself: {said}"
 
     @property
     def names(self) -> dict[str, str]:

@@ -49,6 +49,7 @@ class UpgradeRequest:
     libraries: tuple[Path, ...] = ()
     recorded: Path | None = None
     sentinel: bool | None = None
+    open_defaults: bool = False
     all_between: bool = False
     bisect: bool = False
     freeze: Path | None = None
@@ -84,6 +85,7 @@ def run_upgrade(request: UpgradeRequest) -> int:
     began = time.perf_counter()
     modes = [n for n, on in (("--freeze", request.freeze), ("--against", request.against)) if on is not None]
     modes += [n for n, on in (("--all-between", request.all_between), ("--bisect", request.bisect)) if on]
+    modes += ["--defaults"] if request.open_defaults else []
     if len(modes) > 1:
         raise UsageError(f"{modes[0]} and {modes[1]} are two questions", hint="ask one at a time")
     if request.freeze is not None or request.against is not None:
@@ -97,6 +99,10 @@ def run_upgrade(request: UpgradeRequest) -> int:
     check_versions(wanted)
     check_names(request.witnesses, [f"{wanted.package}@{v}" for v in wanted.versions])
     studies, sentinel = studies_of(request, wanted)
+    if request.open_defaults and (not studies or len(wanted.versions) > 2):
+        raise UsageError(
+            "--defaults needs a study and two versions", hint="the sentinel set leaves options open by itself"
+        )
     if request.all_between or request.bisect or len(wanted.versions) > 2:
         return run_history(request, wanted, studies, sentinel, began)
     old, new = make_sources(wanted)
@@ -105,6 +111,9 @@ def run_upgrade(request: UpgradeRequest) -> int:
     require_writable(out, "the folder of the reports", hint="name another folder with --out")
     with Workers() as workers:
         check = make_check(request, wanted, studies, sentinel, workers)
+        if request.open_defaults:
+            left = check.leave_open(old.row.version, new.row.version)
+            print(f"crosscheck: {left}", file=sys.stderr)
         answers = [check.ask(source) for source in (old, new)]
         upgrade = upgrade_of(
             check, answers[0], answers[1], new, old, command=request.command, fail_on=request.fail_on, began=began

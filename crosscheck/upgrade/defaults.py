@@ -15,6 +15,8 @@ from crosscheck.upgrade.eras import changed_defaults
 from crosscheck.upgrade.known import PACKAGES
 
 FIRST_EFFECT = "@first_effect"
+ALWAYS = ("fit", "bic")
+"""Steps that are taken whether a call names them or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ def replays(call: Call, old: str, new: str) -> tuple[Replay, ...]:
         for name, (before, after) in changed_defaults(call.package, old, new, function).items():
             made = _written(call, place, name, before)
             if made is not None and made != call:
-                singles.append((f"{name}", (_resolved(before, call), _resolved(after, call)), place, before, made))
+                singles.append((f"{name}", (resolved(before, call), resolved(after, call)), place, before, made))
     out = [Replay(arguments={name: values}, call=made) for name, values, _, _, made in singles]
     if len(singles) > 1:
         whole = call
@@ -55,9 +57,9 @@ def replays(call: Call, old: str, new: str) -> tuple[Replay, ...]:
 
 
 def _open_steps(call: Call) -> tuple[str, ...]:
-    """Return the step that every call of a package takes, where this one does not write it."""
+    """Return the steps that every call of a package takes, where this one does not write them."""
     known = PACKAGES[call.package][call.function]
-    return ("fit",) if "fit" in known.steps and "fit" not in call.fit else ()
+    return tuple(s for s in ALWAYS if s in known.steps and s not in call.fit)
 
 
 def _written(call: Call, place: str, name: str, value: Any) -> Call | None:
@@ -66,7 +68,7 @@ def _written(call: Call, place: str, name: str, value: Any) -> Call | None:
     known = PACKAGES[call.package][call.function]
     if name not in (known.arguments if place == "arguments" else known.steps[place]):
         return None
-    value = _resolved(value, call)
+    value = resolved(value, call)
     present = words.get(name)
     if value is None or (present is not None and not (isinstance(present, Mapping) and isinstance(value, Mapping))):
         return None
@@ -78,7 +80,7 @@ def _written(call: Call, place: str, name: str, value: Any) -> Call | None:
     return call.with_(fit={**call.fit, place: words})
 
 
-def _resolved(value: Any, call: Call) -> Any:
+def resolved(value: Any, call: Call) -> Any:
     """Return a default for one call: by the first fixed effect means iid where there is none."""
     if isinstance(value, Mapping) and FIRST_EFFECT in value.values():
         parts = call.formula.split("|")

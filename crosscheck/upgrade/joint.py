@@ -1,7 +1,7 @@
 """How many digits does a joint test have, which inverts a covariance that may be singular?
 
-A Wald or F statistic is b' V^-1 b. A relative error of V of the size of rounding moves it by up to the condition number of
-V times that (Higham 2002, Accuracy and Stability of Numerical Algorithms, theorem 7.2), so that the same program with
+A Wald or F statistic is b' V^-1 b. A relative error of V of the size of rounding moves it by up to the condition number
+of V times that (Higham 2002, Accuracy and Stability of Numerical Algorithms, theorem 7.2), so that the same program with
 its regressors in another order gives other digits. Where V is singular, as with fewer clusters than regressors, the
 statistic has none at all: it may come out as 1e17, or negative.
 """
@@ -20,7 +20,7 @@ ROUNDING = 2.0**-52
 STEPS = 64.0
 """Of rounding that a covariance has gone through, in units of the last place."""
 ABSURD = 1e12
-"""No F or chi-squared statistic of data is that large; one that is, or is negative, is a quotient of rounding errors."""
+"""No F or chi-squared statistic of data is as large; one that is, or is negative, is a quotient of rounding."""
 
 
 def slack(quantity: str, old: EstimationResult, new: EstimationResult) -> float:

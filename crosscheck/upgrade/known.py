@@ -112,7 +112,10 @@ _SM_STEPS = {
 _STATSMODELS = {
     "ols": Known(arguments=_words("missing"), steps=_SM_STEPS),
     "wls": Known(arguments=_words("weights missing"), steps=_SM_STEPS),
-    "glm": Known(arguments=_words("family link freq_weights var_weights offset exposure missing"), steps=_SM_STEPS),
+    "glm": Known(
+        arguments=_words("family link freq_weights var_weights offset exposure missing"),
+        steps={**_SM_STEPS, "bic": _words("bic")},
+    ),
     "poisson": Known(arguments=_words("offset exposure missing"), steps=_SM_STEPS),
     "logit": Known(arguments=_words("missing"), steps=_SM_STEPS),
     "probit": Known(arguments=_words("missing"), steps=_SM_STEPS),

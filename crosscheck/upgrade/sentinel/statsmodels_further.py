@@ -1,4 +1,4 @@
-"""What is asked of statsmodels beside the first grid: robust norms, more families, tests of terms, clustered samples."""
+"""What is asked of statsmodels beside the first grid: robust norms, more families, tests of terms, separation."""
 
 from __future__ import annotations
 

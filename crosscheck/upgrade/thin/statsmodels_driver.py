@@ -21,6 +21,7 @@ LINKS = {"logit": "Logit", "probit": "Probit", "cloglog": "CLogLog", "log": "Log
 LINKS["cauchy"] = "Cauchy"
 STRUCTURES = {"independence": "Independence", "exchangeable": "Exchangeable", "autoregressive": "Autoregressive"}
 RESIDUALS = ("resid_pearson", "resid_deviance", "resid_working", "resid_generalized")
+CRITERIA = {"deviance": "bic_deviance", "likelihood": "bic_llf"}
 TESTS = ("wald_test_terms", "f_test", "t_test", "get_margeff")
 TESTED = ("statistic", "fvalue", "tvalue", "pvalue", "df_num", "df_denom", "effect", "sd")
 STATS = ("nobs", "r2", "adj_r2", "df_resid")
@@ -67,8 +68,10 @@ def family(adapter, name, link):
     if link is None:
         return made()
     spelled = LINKS[link]
-    found = getattr(module.links, spelled, None) or getattr(module.links, spelled.lower())
-    return made(link=found())
+    try:
+        return made(link=getattr(module.links, spelled)())
+    except (AttributeError, ValueError):
+        return made(link=getattr(module.links, spelled.lower())())  # the only names that families took before 0.14
 
 
 def array(value):
@@ -106,6 +109,10 @@ def answer(call, result, model, labels, data, new_rows, adapter, step, condition
     )
     skipped = (*STATS, "df_inference")
     more = common.extras([(q, of(q)) for q in paths if q not in skipped])
+    criterion = call["fit"].get("bic", {}).get("bic")
+    if criterion:  # one of two that statsmodels calls bic, by version
+        more = [row for row in more if row["quantity"] != "bic"]
+        more += common.extras([("bic", common.attribute(result, CRITERIA[criterion]))])
     for name in TESTS:
         if name in call["fit"]:
             more += tested(name, step(name, getattr(result, name), **call["fit"][name]), names)
@@ -159,7 +166,7 @@ def blocks_of(call, result, labels, new_rows, step):
         found["residuals"] = step(name, lambda: np.asarray(getattr(result, name)))
         more = {name: getattr(result, name, None) if hasattr(type(result), name) else None for name in RESIDUALS}
         size = np.size(found["residuals"]) if found["residuals"] is not None else 0
-        found |= {name: values for name, values in more.items() if values is not None and np.size(values) == size}
+        found.update({name: v for name, v in more.items() if v is not None and np.size(v) == size})
     yield common.block("rows", labels, **found)
     if "predict_new" in want and new_rows is not None:
         words = call["fit"].get("predict", {})

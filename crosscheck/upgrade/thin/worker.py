@@ -6,6 +6,7 @@ adapter of this version, and the key of the rows to predict on where there are a
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.metadata
 import importlib.util
@@ -25,6 +26,14 @@ PREFIX = struct.Struct("<I")
 HEADER_LIMIT = 256 * 2**20
 SILENT = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning, SyntaxWarning)
 NAME = "crosscheck_thin"
+
+
+COLLECT = gc.collect
+
+
+def youngest(generation=0):
+    """Collect the youngest objects only: pyfixest collects all after every fit, which is most of its time in a worker."""
+    return COLLECT(0)
 
 
 def adopt():
@@ -116,6 +125,7 @@ class Server:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 common.warm(adapter)
+            gc.collect = youngest
         return self.drivers[package]
 
     def answer(self, item):
