@@ -21,11 +21,12 @@ from typing import Any
 from crosscheck.bridge import environments
 from crosscheck.bridge.environments import Recipe
 from crosscheck.bridge.interpreters import require_python
-from crosscheck.canon import digest, dumps, write_atomic
+from crosscheck.canon import digest, dumps, sha256, write_atomic
 from crosscheck.errors import EngineMissing
 from crosscheck.results import EstimationResult, result_from_json
 from crosscheck.runner import stamp, utc_now
 from crosscheck.store import cache_dir
+from crosscheck.upgrade import thin
 from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.eras import adapter_for, era_file
 from crosscheck.upgrade.sentinel.cases import folder, sentinel_cases
@@ -43,6 +44,7 @@ from crosscheck.upgrade.sentinel.history import (
 from crosscheck.upgrade.sides import Side, run_side
 
 PAGE = Path(__file__).parents[1] / "docs" / "upgrade_history.md"
+THIN = Path(thin.__file__).parent
 MARK = "<!-- written by benchmarks/upgrade_history.py --write -->"
 
 
@@ -69,21 +71,32 @@ def side_of(stack: Stack, version: str) -> Side:
     )
 
 
+def asked(case: Case) -> str:
+    """Return the hash of all that a case asks."""
+    return digest([case.call.hash, case.frame.key, case.new_rows.key if case.new_rows is not None else ""])
+
+
 def answers_of(stack: Stack, version: str, keep: Path | None) -> tuple[dict[str, EstimationResult], dict[str, Any]]:
-    """Return what a version answers, and what is known of the run."""
+    """Return what a version answers, and what is known of the run; only what is not kept is asked."""
     side = side_of(stack, version)
-    key = digest([set_digest(stack.package), dict(side.state)])[:12]
-    kept = keep / f"{stack.package}-{version}-{key}.json.gz" if keep else None
-    if kept is not None and kept.is_file():
-        raw = json.loads(gzip.decompress(kept.read_bytes()))
-        return {k: result_from_json(r) for k, r in raw["answers"].items()}, raw["about"]
-    found = run_side(side, sentinel_cases(stack.package), hash_seeds=(0,))
-    counts = Counter(r.status for r in found.results.values())
-    about = {"state": dict(side.state), "seconds": round(found.seconds, 1), **counts}
-    if kept is not None:
-        raw = {"about": about, "answers": {k: r.to_json() for k, r in found.results.items()}}
-        write_atomic(kept, gzip.compress(dumps(raw).encode("utf-8")))
-    return dict(found.results), about
+    cases = sentinel_cases(stack.package)
+    driver = sha256((THIN / f"{stack.package}_driver.py").read_bytes())
+    key = digest([dict(side.state), side.adapter.to_json(), driver])[:12]
+    file = keep / f"{stack.package}-{version}-{key}.json.gz" if keep else None
+    kept: dict[str, Any] = {"seconds": 0.0, "answers": {}}
+    if file is not None and file.is_file():
+        kept = json.loads(gzip.decompress(file.read_bytes()))
+    known = kept["answers"]
+    missing = [c for c in cases if known.get(c.id, {}).get("asked") != asked(c)]
+    if missing:
+        found = run_side(side, missing, hash_seeds=(0,))
+        known |= {c.id: {"asked": asked(c), "answer": found.results[c.id].to_json()} for c in missing}
+        kept["seconds"] += found.seconds
+        if file is not None:
+            write_atomic(file, gzip.compress(dumps(kept).encode("utf-8")))
+    answers = {c.id: result_from_json(known[c.id]["answer"]) for c in cases}
+    counts = Counter(r.status for r in answers.values())
+    return answers, {"state": dict(side.state), "seconds": round(kept["seconds"], 1), **counts}
 
 
 def examine(history: History, packages: list[str], keep: Path | None) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def test_a_pair_of_releases_run_again(history):
     if shutil.which("uv") is None:
         pytest.skip("uv is not here, and pip takes minutes for two environments")
     stack = next(s for s in history.stack if s.package == "statsmodels")
-    cases = [c for c in sentinel_cases("statsmodels") if c.call.function in ("glm", "logit")]
+    cases = [c for c in sentinel_cases("statsmodels") if c.topics[0] in ("glm", "ml")]
     answers = []
     for version in ("0.14.6", "0.15.0"):
         try:

@@ -19,9 +19,10 @@ from crosscheck.results import EstimationResult
 from crosscheck.upgrade.calls import Call
 from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.defaults import Replay
-from crosscheck.upgrade.measure import Measured, measure
+from crosscheck.upgrade.measure import COVARIANCE, Measured, measure
 from crosscheck.upgrade.questions import Question
 from crosscheck.verdict import AGREE
+from crosscheck.wald import with_joint_tests
 
 Key = tuple[str, str]
 Ask = Callable[[Sequence[Case]], Mapping[str, EstimationResult]]
@@ -66,8 +67,18 @@ def replay_defaults(
             answer = answers.get(case.id)
             if answer is None or answer.status != "ok":
                 continue
-            again = measure(old, answer.with_(engine=f"{answer.engine} again"), question.context)
-            met = {(c.term, c.quantity): c for c in again.cells if c.verdict in AGREE}
+            back = with_joint_tests(answer.with_(engine=f"{answer.engine} again"), question.joint)
+            again = measure(old, back, question.context)
+            apart = {(c.term, c.quantity) for c in again.cells if c.verdict not in AGREE}
+            met = {
+                (c.term, c.quantity): c for c in again.cells if c.verdict in AGREE and (c.term, c.quantity) not in apart
+            }
+            met |= {
+                (c.term, c.quantity): met[pair]
+                for c in measured.cells
+                for pair in met
+                if c.quantity == COVARIANCE == pair[1]  # told by the two terms that are worst, which differ
+            }
             for cell in measured.cells:
                 key = (cell.term, cell.quantity)
                 if cell.verdict not in AGREE and key not in mine and key in met:

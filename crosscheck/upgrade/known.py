@@ -120,6 +120,9 @@ _STATSMODELS = {
     "logit": Known(arguments=_words("missing"), steps=_SM_STEPS),
     "probit": Known(arguments=_words("missing"), steps=_SM_STEPS),
     "negativebinomial": Known(arguments=_words("offset exposure loglike_method missing"), steps=_SM_STEPS),
+    "negativebinomialp": Known(arguments=_words("offset exposure p missing"), steps=_SM_STEPS),
+    "generalizedpoisson": Known(arguments=_words("offset exposure p missing"), steps=_SM_STEPS),
+    "zeroinflatedpoisson": Known(arguments=_words("offset exposure inflation missing"), steps=_SM_STEPS),
     "quantreg": Known(
         arguments=_words("missing"), steps={**_SM_STEPS, "fit": _words("q vcov kernel bandwidth max_iter p_tol")}
     ),

@@ -37,9 +37,7 @@ def left_open(call: Call, old: str, new: str) -> tuple[Call, tuple[str, ...]]:
     return call, tuple(dropped)
 
 
-def with_defaults(
-    questions: Sequence[Question], old: str, new: str
-) -> tuple[list[Question], Mapping[str, int]]:
+def with_defaults(questions: Sequence[Question], old: str, new: str) -> tuple[list[Question], Mapping[str, int]]:
     """Return questions whose calls of studies leave open what they can, and in how many columns each option is.
 
     Parameters

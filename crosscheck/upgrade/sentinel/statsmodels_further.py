@@ -20,6 +20,8 @@ FAMILIES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("y", {"family": "binomial", "link": "cauchy"}),
     ("y", {"family": "binomial", "link": "log"}),
 )
+FACTORIAL = "C(treated)*C(cohort) + x1"
+"""A factorial design with empty cells: no unit of the cohort that is never treated is treated."""
 TRANSFORMED = (
     "np.log(exposure) + x2",
     "np.log(spend) + x1",
@@ -28,6 +30,7 @@ TRANSFORMED = (
     "C(sector, Treatment('s1')) + x1",
     "x1:C(sector) + high",
     "dose + whole",
+    FACTORIAL,
 )
 STEPS: tuple[dict[str, Any], ...] = (
     {"wald_test_terms": {}},
@@ -75,11 +78,23 @@ def _linear() -> Iterator[Case]:
     for k, p in enumerate(crossed(("again", AGAIN), ("function", models), drawn, "statsmodels/again")):
         call = call_of(p["function"], p["terms"], weights[p["function"]], {})
         yield f"again-{k + 1:03d}", p["panel"], {**call, "fit": {"get_robustcov_results": p["again"]}}
-    drawn = {"panel": PANELS, "terms": (TERMS[0], TERMS[4], "treated*x1 + x2", "x1 + x2 + C(sector)"), "cov": COVS[:10]}
+    drawn = {"panel": PANELS, "terms": (TERMS[0], "x1 + x2 + C(sector)"), "cov": COVS[:10]}
     for k, p in enumerate(crossed(("step", STEPS), ("function", ("ols", "wls", "glm")), drawn, "statsmodels/tests")):
         arguments = weights.get(p["function"], {"family": "gaussian"})
         call = call_of(p["function"], p["terms"], arguments, p["cov"])
         yield f"tests-{k + 1:03d}", p["panel"], {**call, "fit": call["fit"] | p["step"]}
+    drawn = {"panel": PANELS, "cov": COVS[:4]}
+    for k, p in enumerate(
+        crossed(
+            ("terms", (FACTORIAL, TERMS[4], "treated*x1 + x2")),
+            ("function", ("ols", "wls", "glm")),
+            drawn,
+            "statsmodels/terms",
+        )
+    ):
+        arguments = weights.get(p["function"], {"family": "gaussian"})
+        call = call_of(p["function"], p["terms"], arguments, p["cov"])
+        yield f"terms-{k + 1:03d}", p["panel"], {**call, "fit": call["fit"] | {"wald_test_terms": {}}}
     drawn = {"panel": PANELS, "cov": COVS[:6], "missing": ({}, {"missing": "drop"})}
     for k, p in enumerate(crossed(("terms", TRANSFORMED), ("function", models), drawn, "statsmodels/transformed")):
         call = call_of(p["function"], p["terms"], weights[p["function"]] | p["missing"], p["cov"])
@@ -137,6 +152,17 @@ def _others() -> Iterator[Case]:
         arguments = {"loglike_method": p["method"], **p["more"]}
         call = call_of("negativebinomial", p["terms"], arguments, p["cov"] | {"disp": 0, "maxiter": 200})
         yield f"dispersion-{k + 1:03d}", p["panel"], call
+    for k, p in enumerate(
+        crossed(
+            ("function", ("negativebinomialp", "generalizedpoisson", "zeroinflatedpoisson")),
+            ("cov", COVS[:2]),
+            drawn,
+            "statsmodels/counts",
+        )
+    ):
+        arguments = {} if p["function"] == "zeroinflatedpoisson" else p["more"]
+        call = call_of(p["function"], "treated + x1 + x2", arguments, p["cov"] | {"disp": 0, "maxiter": 200})
+        yield f"counts-{k + 1:03d}", p["panel"], call
     drawn = {
         "count": COUNT,
         "binary": BINARY,

@@ -113,6 +113,8 @@ def answer(call, result, model, labels, data, new_rows, adapter, step, condition
     if criterion:  # one of two that statsmodels calls bic, by version
         more = [row for row in more if row["quantity"] != "bic"]
         more += common.extras([("bic", common.attribute(result, CRITERIA[criterion]))])
+    if call["function"] == "rlm":
+        more += common.extras([("deviance", step("deviance", model.deviance, result))])
     for name in TESTS:
         if name in call["fit"]:
             more += tested(name, step(name, getattr(result, name), **call["fit"][name]), names)
