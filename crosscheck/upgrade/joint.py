@@ -1,9 +1,9 @@
 """How many digits does a joint test have, which inverts a covariance that may be singular?
 
 A Wald or F statistic is b' V^-1 b. A relative error of V of the size of rounding moves it by up to the condition number
-of V times that (Higham 2002, Accuracy and Stability of Numerical Algorithms, theorem 7.2), so that the same program with
-its regressors in another order gives other digits. Where V is singular, as with fewer clusters than regressors, the
-statistic has none at all: it may come out as 1e17, or negative.
+of V times that (Higham 2002, Accuracy and Stability of Numerical Algorithms, theorem 7.2), so that the same program
+with its regressors in another order gives other digits. Where V is singular, as with fewer clusters than regressors,
+the statistic has none at all: it may come out as 1e17, or negative.
 """
 
 from __future__ import annotations

@@ -52,11 +52,11 @@ def with_defaults(questions: Sequence[Question], old: str, new: str) -> tuple[li
         case = question.case
         if case is not None and not question.sentinel:
             call, names = left_open(case.call, old, new)
-            if names:
-                question = replace(question, case=replace(case, call=call))
+            out.append(replace(question, case=replace(case, call=call)))
             for name in names:
                 counts[name] = counts.get(name, 0) + 1
-        out.append(question)
+        else:
+            out.append(question)
     return out, counts
 
 

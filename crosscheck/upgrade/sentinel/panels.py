@@ -202,7 +202,7 @@ def _with_derived(frame: Frame, spec: PanelSpec) -> Frame:
     return Frame((*frame.columns, *more), frame.nrows)
 
 
-def _stored(frame: Frame, spec: PanelSpec, exposure: NDArray[np.float64]) -> tuple[Column, ...]:
+def _stored(frame: Frame, spec: PanelSpec, exposure: NDArray[Any]) -> tuple[Column, ...]:
     """Return columns of the kinds of numbers that users store."""
     time, y, x = frame["time"].as_float(), frame["y"].as_float(), frame["x2"].as_float()
     sector = frame["sector"].codes()[0].astype(np.float64)

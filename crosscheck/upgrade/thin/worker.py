@@ -32,7 +32,7 @@ COLLECT = gc.collect
 
 
 def youngest(generation=0):
-    """Collect the youngest objects only: pyfixest collects all after every fit, which is most of its time in a worker."""
+    """Collect the youngest objects only: pyfixest collects all after every fit, most of its time in a worker."""
     return COLLECT(0)
 
 
