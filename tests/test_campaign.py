@@ -6,11 +6,15 @@ import dataclasses
 import gzip
 import json
 import re
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from crosscheck.campaign import confirm
+from crosscheck.campaign import confirm, driver
 from crosscheck.campaign.budget import budget_of
 from crosscheck.campaign.case import Case, Checked, Discrepancy, Identity, Outcome, Property, features
 from crosscheck.campaign.command import CORPUS_FOLDER, DEFAULT_ENGINES, settings_of
@@ -297,20 +301,75 @@ def panel_lines(folder):
     return [json.dumps(e, sort_keys=True) for e in lines(folder) if e["event"] in ("panel", "finding")]
 
 
-def test_a_seed_gives_the_same_lines_and_a_resumed_campaign_too(tmp_path, fake_engines):
-    common = ("--engines", "oracle,fake.honest,fake.nobs", "--properties", "engines_agree", "--seed", "5")
-    run("--budget", "20p", *common, "--out", tmp_path / "a")
-    run("--budget", "20p", *common, "--out", tmp_path / "b")
+def reports(folder):
+    return {n: (folder / n).read_bytes() for n in ("campaign.json", "campaign.md")} | {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.glob("findings/**/*")) if p.is_file()
+    }
+
+
+def test_a_seed_gives_the_same_bytes_and_a_resumed_campaign_too(tmp_path, fake_engines):
+    common = ("--engines", "oracle,fake.nobs", "--properties", "engines_agree", "--seed", "5")
+    run("--budget", "18p", "--shrink", "1", *common, "--out", tmp_path / "a")
+    run("--budget", "18p", "--shrink", "1", *common, "--out", tmp_path / "b")
     assert panel_lines(tmp_path / "a") == panel_lines(tmp_path / "b")
-    # interrupted after the eleventh panel, in the middle of a line
+    assert reports(tmp_path / "a") == reports(tmp_path / "b")
     whole = (tmp_path / "b" / CAMPAIGN_FILE).read_bytes().splitlines(keepends=True)
-    kept = [x for x in whole if b'"panel"' in x[:40] or b'"header"' in x[:40]][:12]
-    (tmp_path / "b" / CAMPAIGN_FILE).write_bytes(b"".join(kept) + whole[13][:50])
-    assert not is_complete(lines(tmp_path / "b"))
-    run("--budget", "20p", *common, "--out", tmp_path / "b", "--resume")
-    assert is_complete(lines(tmp_path / "b"))
-    resumed = [x for x in panel_lines(tmp_path / "b") if '"event": "panel"' in x]
-    assert resumed == [x for x in panel_lines(tmp_path / "a") if '"event": "panel"' in x]
+    first = next(k for k, line in enumerate(whole) if b'"event": "finding"' in line[:60])
+    # killed in the middle of a line, and between a panel's line and its finding's
+    for end, torn in ((first + 5, whole[first + 5][:50]), (first, b"")):
+        (tmp_path / "b" / CAMPAIGN_FILE).write_bytes(b"".join(whole[:end]) + torn)
+        assert not is_complete(lines(tmp_path / "b"))
+        run("--budget", "18p", "--shrink", "1", *common, "--out", tmp_path / "b", "--resume")
+        assert is_complete(lines(tmp_path / "b"))
+        assert panel_lines(tmp_path / "a") == panel_lines(tmp_path / "b")
+        assert reports(tmp_path / "a") == reports(tmp_path / "b")
+
+
+def test_a_complete_campaign_goes_on_to_a_larger_budget(tmp_path, fake_engines):
+    common = ("--engines", HONEST, "--properties", "engines_agree", "--shrink", "0")
+    run("--budget", "2p", *common, "--out", tmp_path / "a")
+    run("--budget", "4p", *common, "--out", tmp_path / "a", "--resume")
+    run("--budget", "4p", *common, "--out", tmp_path / "b")
+    assert reports(tmp_path / "a") == reports(tmp_path / "b")
+    assert [e["event"] for e in lines(tmp_path / "a")].count("footer") == 1
+
+
+def test_ctrl_c_leaves_reports_of_what_was_done_and_says_how_to_go_on(tmp_path, fake_engines, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(driver, "_footer", interrupted)
+    code, said = run("--budget", "2p", "--engines", HONEST, "--out", tmp_path)
+    assert code == 2
+    assert "interrupted after 2 panels" in said
+    assert "--resume" in said
+    assert "**Interrupted**" in (tmp_path / "campaign.md").read_text("utf-8")
+
+
+ORPHAN = """
+import os, signal, time
+from crosscheck.campaign.executors import LocalProcesses
+if __name__ == "__main__":
+    made = LocalProcesses(1)
+    print(made._pool.submit(os.getpid).result(), flush=True)
+    made._pool.submit(time.sleep, 600)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_local_processes_end_with_a_campaign_that_is_killed(tmp_path):
+    (tmp_path / "orphan.py").write_text(ORPHAN, encoding="utf-8")
+    said = subprocess.run(
+        [sys.executable, str(tmp_path / "orphan.py")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+    )
+    child = Path("/proc") / said.stdout.decode().strip()
+    if not Path("/proc/self").exists():
+        pytest.skip("no /proc here")
+    for _ in range(200):
+        if not child.exists() or "Z" in (child / "stat").read_text().split(")")[-1].split()[0]:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{child} is still there")
 
 
 def test_other_settings_cannot_resume(tmp_path, fake_engines):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,7 +23,7 @@ from crosscheck.campaign.properties import chosen
 from crosscheck.campaign.render import fold, to_json, to_markdown, to_text
 from crosscheck.campaign.stream import CAMPAIGN_FILE, read_events
 from crosscheck.canon import write_atomic
-from crosscheck.errors import EngineMissing, UsageError, nearest
+from crosscheck.errors import EngineMissing, RunFileError, UsageError, nearest
 from crosscheck.plan import EngineInfo, Reachability
 from crosscheck.store import cache_dir, require_writable
 
@@ -90,10 +91,24 @@ def campaign_command(asked: CampaignRequest) -> int:
         shrinks=int(PROFILES[asked.profile]["shrinks"]) if asked.shrink is None else asked.shrink,
         numbers=numbers if budget.panels is None else numbers[: budget.panels],
     )
-    with live_progress(budget) as progress:
-        code = run_campaign(campaign, resume=asked.resume, progress=progress)
+    try:
+        with live_progress(budget) as progress:
+            code = run_campaign(campaign, resume=asked.resume, progress=progress)
+    except KeyboardInterrupt:
+        raise _interrupted(asked) from None
     show(asked.out, asked.format)
     return code
+
+
+def _interrupted(asked: CampaignRequest) -> RunFileError:
+    """Write the reports of what was done so far; return what the user is told."""
+    events = read_events(asked.out / CAMPAIGN_FILE)
+    _write(asked.out, fold(events))
+    return RunFileError(
+        f"interrupted after {sum(e['event'] == 'panel' for e in events)} panels; nothing that is written is lost",
+        where=str(asked.out / CAMPAIGN_FILE),
+        hint=f"go on with: {asked.command}{'' if asked.resume else ' --resume'}",
+    )
 
 
 def settings_of(profile: str, engines_: Sequence[str], names: Sequence[str], seed: int) -> Settings:
@@ -102,18 +117,26 @@ def settings_of(profile: str, engines_: Sequence[str], names: Sequence[str], see
     return Settings(seed=seed, profile=profile, engines=tuple(engines_), properties=tuple(names), **kept)  # type: ignore[arg-type]
 
 
-def show(folder: Path, format_: str) -> None:
-    """Write the reports beside the campaign's file, and one of them to stdout."""
-    report = fold(read_events(folder / CAMPAIGN_FILE))
+def _write(folder: Path, report: dict[str, Any]) -> dict[str, str]:
+    """Write the reports beside the campaign's file; return their texts by name."""
     files = {"campaign.json": to_json(report), "campaign.md": to_markdown(report)}
     for name, text in files.items():
         write_atomic(folder / name, text)
+    return files
+
+
+def show(folder: Path, format_: str) -> None:
+    """Write the reports beside the campaign's file, and one of them to stdout."""
+    events = read_events(folder / CAMPAIGN_FILE)
+    report = fold(events)
+    files = _write(folder, report)
+    names = [str(folder / n) for n in (CAMPAIGN_FILE, *files)]
     if format_ == "json":
         click.echo(files["campaign.json"], nl=False)
     elif format_ == "markdown":
         click.echo(files["campaign.md"], nl=False)
     else:
-        click.echo(to_text(report, [str(folder / n) for n in (CAMPAIGN_FILE, *files)]), nl=False)
+        click.echo(to_text(report, names, seconds=events[-1].get("seconds")), nl=False)
 
 
 def _engines(names: Sequence[str]) -> tuple[str, ...]:

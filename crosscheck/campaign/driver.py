@@ -1,7 +1,7 @@
 """How does a campaign run, from its first panel to its last line?
 
 Panels are screened in batches by an executor; what is discrepant and not known is confirmed and shrunk here, once for
-each identity; everything is written as it comes.
+each identity. A panel's findings follow its line, so that the file is the same wherever it was interrupted.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,17 @@ Progress = Callable[["Tally"], None]
 class Tally:
     """Where a campaign stands."""
 
-    panels: int
-    cases: int
-    compared: int
-    new: int
-    known: int
-    findings: int
-    seconds: float
+    panels: int = 0
+    cases: int = 0
+    compared: int = 0
+    new: int = 0
+    known: int = 0
+    findings: int = 0
+    seconds: float = 0.0
+
+    def at(self, seconds: float) -> Tally:
+        """Return the same after so many seconds."""
+        return replace(self, seconds=seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,16 +106,27 @@ def run_campaign(campaign: Campaign, *, resume: bool = False, progress: Progress
     confirmer = Confirmer(campaign.settings, campaign.versions, campaign.folder, corpus=campaign.corpus)
     confirmer.remember(writer.events)
     clock = Counter[str]()
+    counts = tally(writer.events)
+
+    def findings_of(event: Mapping[str, Any]) -> None:
+        """Write what follows from a panel's line; a resumed campaign takes up the findings of its last panel here."""
+        nonlocal counts
+        for finding in confirmer.findings(event, most=campaign.shrinks, until=_deadline(campaign, began)):
+            writer.write(finding)
+            counts = tally((finding,), counts)
+            progress(counts.at(time.monotonic() - began))
+
     try:
+        for event in [e for e in writer.events if e["event"] == "panel"][-1:]:
+            findings_of(event)
         for result in campaign.executor.run(_jobs(campaign, writer.done, began)):
             clock.update({k: float(result[k]) for k in ("fits", "seconds", "waited", "wall")})
             for event in result["events"]:
                 writer.write(event)
-            for event in result["events"]:
-                for finding in confirmer.findings(event, most=campaign.shrinks, until=_deadline(campaign, began)):
-                    writer.write(finding)
-            progress(tally(writer.events, time.monotonic() - began))
-        footer = _footer(writer.events, time.monotonic() - began, clock)
+                counts = tally((event,), counts)
+                findings_of(event)
+            progress(counts.at(time.monotonic() - began))
+        footer = _footer(counts, time.monotonic() - began, clock)
         writer.write(footer)
         return int(footer["exit_code"])
     finally:
@@ -146,28 +161,24 @@ def _jobs(campaign: Campaign, done: int, began: float) -> Iterator[dict[str, Any
         done += len(numbers)
 
 
-def tally(events: Iterable[Mapping[str, Any]], seconds: float) -> Tally:
-    """Count what stands in a campaign's file."""
-    panels = cases = compared = new = known = findings = 0
+def tally(events: Iterable[Mapping[str, Any]], before: Tally | None = None) -> Tally:
+    """Count what stands in lines of a campaign's file, in addition to what was counted before."""
+    counted = Counter({"panels": 0, "cases": 0, "compared": 0, "new": 0, "known": 0, "findings": 0})
     for event in events:
-        if event["event"] == "finding":
-            findings += 1
+        counted["findings"] += event["event"] == "finding"
         if event["event"] != "panel":
             continue
-        panels += 1
+        counted["panels"] += 1
         for row in event["cases"]:
-            cases += 1
-            compared += int(row["compared"])
+            counted["cases"] += 1
+            counted["compared"] += int(row["compared"])
             for one in row.get("discrepancies", ()):
-                new += one["kind"] == "new"
-                known += one["kind"] != "new"
-    return Tally(
-        panels=panels, cases=cases, compared=compared, new=new, known=known, findings=findings, seconds=seconds
-    )
+                counted["new" if one["kind"] == "new" else "known"] += 1
+    before = before or Tally()
+    return replace(before, **{name: getattr(before, name) + count for name, count in counted.items()})
 
 
-def _footer(events: list[dict[str, Any]], seconds: float, clock: Mapping[str, float]) -> dict[str, Any]:
-    counts = tally(events, seconds)
+def _footer(counts: Tally, seconds: float, clock: Mapping[str, float]) -> dict[str, Any]:
     code = EXIT_DISCREPANCY if counts.new else EXIT_AGREES if counts.compared else EXIT_NOTHING
     return {
         "event": "footer",

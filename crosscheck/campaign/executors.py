@@ -8,12 +8,16 @@ Nothing forks; a process that screens starts its own Python and R workers.
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.connection import wait
 from typing import Any, Protocol
 
 from crosscheck.campaign.screen import screen
@@ -54,7 +58,8 @@ class LocalProcesses:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+        self._before = {p.pid for p in active_children()}
+        self._pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin)
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Result]:
         """Work on as many jobs at once as there are processes."""
@@ -66,8 +71,26 @@ class LocalProcesses:
             ) from error
 
     def close(self) -> None:
-        """End the processes; jobs not begun are dropped."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """End the processes at once: what they still work on nobody waits for."""
+        mine = [p for p in active_children() if p.pid not in self._before]
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in mine:
+            process.terminate()
+        for process in mine:
+            process.join(timeout=10)
+
+
+def _begin() -> None:
+    """End with the campaign, however it ends, and leave Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+
+    def end() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end, name="end-with-the-campaign", daemon=True).start()
 
 
 class DaskCluster:

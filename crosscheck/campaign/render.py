@@ -38,8 +38,8 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
     return {
         "schema": 1,
         "complete": is_complete(events),
-        "header": dict(events[0]),
-        "footer": dict(footer),
+        "header": _timeless(events[0]),
+        "footer": _timeless(footer),
         "panels": len(panels),
         "compared": sum(row["compared"] for e in panels for row in e["cases"]),
         "rules": {k: dict(v) for k, v in sorted(rules.items())},
@@ -50,6 +50,14 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
         "findings": [dict(f) for f in findings],
         "coverage": coverage(panels, events[0]["settings"]["properties"]).to_json(),
     }
+
+
+CLOCK = ("started", "finished", "command", "seconds", "engine_seconds", "waited_seconds", "fits")
+"""What differs between two campaigns of the same settings, one of them interrupted or in another folder."""
+
+
+def _timeless(event: Event) -> dict[str, Any]:
+    return {k: v for k, v in event.items() if k not in CLOCK}
 
 
 def _meet(met: dict[str, dict[str, Any]], one: Event, event: Event) -> None:
@@ -81,14 +89,13 @@ def to_json(report: Mapping[str, Any]) -> str:
 
 def to_markdown(report: Mapping[str, Any]) -> str:
     """Return the report as Markdown."""
-    header, footer = report["header"], report["footer"]
+    header = report["header"]
     settings = header["settings"]
     lines = ["# Campaign", ""]
     if not report["complete"]:
         lines += ["**Interrupted**: this is what was done so far; go on with `--resume`.", ""]
-    took = f" in {footer['seconds']:.0f} s" if footer else ""
     lines += [
-        f"{report['panels']} panels from seed {settings['seed']}, {report['compared']} numbers compared{took} "
+        f"{report['panels']} panels from seed {settings['seed']}, {report['compared']} numbers compared "
         f"(profile {settings['profile']}).",
         "",
     ]
@@ -182,15 +189,14 @@ def _cell(text: object) -> str:
     return out
 
 
-def to_text(report: Mapping[str, Any], files: Iterable[str] = ()) -> str:
-    """Return a short summary for a terminal."""
-    footer = report["footer"]
+def to_text(report: Mapping[str, Any], files: Iterable[str] = (), *, seconds: float | None = None) -> str:
+    """Return a short summary for a terminal; ``seconds`` is what the campaign took."""
     new = [d for d in report["discrepancies"] if d["kind"] == "new"]
     known = [d for d in report["discrepancies"] if d["kind"] != "new"]
     lines = []
     if not report["complete"]:
         lines.append("interrupted: go on with --resume")
-    took = f" in {footer['seconds']:.0f} s" if footer else ""
+    took = f" in {seconds:.0f} s" if seconds is not None else ""
     lines.append(f"{report['panels']} panels, {report['compared']} numbers compared{took}")
     for d in new[:40]:
         lines.append(f"  new    {d['count']:5d}  {d['title']}")

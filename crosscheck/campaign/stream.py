@@ -1,8 +1,8 @@
 """How is a campaign kept on disk, so that it can be resumed and folded into reports?
 
 ``campaign.ndjson`` is append-only: a header, one line for each panel, one for each finding, a footer. Nothing in a
-panel's line depends on the clock, so that two campaigns of the same settings write the same lines. A file without a
-footer is an interrupted campaign; ``--resume`` goes on after its last whole line.
+panel's or finding's line depends on the clock, so that two campaigns of the same settings write the same lines. A file
+without a footer is an interrupted campaign; ``--resume`` goes on after its last whole line.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ class CampaignWriter:
         if resume:
             self.events = read_events(self.path)
             _same(self.events[0], header, self.path)
+            if is_complete(self.events):  # it goes on: the footer is written anew
+                self.events.pop()
             size = sum(len(line) for line in self.path.read_bytes().splitlines(keepends=True)[: len(self.events)])
             os.truncate(self.path, size)
             self._file: IO[str] = self.path.open("a", encoding="utf-8")
