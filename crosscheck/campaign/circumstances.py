@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from crosscheck import engines
 from crosscheck.campaign.case import Case, Discrepancy, Fit
+from crosscheck.campaign.precision import precision_of
 from crosscheck.campaign.predictions import split_of
 from crosscheck.campaign.reexpressed import reexpressed
 from crosscheck.engines._shared import codes_of, lag_of
@@ -178,6 +179,8 @@ def leverage_one(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     if matrix is None:
         return False
     left = _with_dummies(matrix)
+    if case.request.weights is not None:
+        left = left * np.sqrt(case.frame[case.request.weights.column].as_float()[matrix.rows])[:, None]
     u, s, _ = np.linalg.svd(left, full_matrices=False)
     u = u[:, s > 1e-10 * s.max(initial=0.0)]
     if case.request.vcov.type != "CRV3":
@@ -185,6 +188,18 @@ def leverage_one(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     codes = codes_of(case.frame, case.request.vcov.cluster)[matrix.rows]
     blocks = (u[codes == g] for g in np.unique(codes))
     return any(float(np.linalg.norm(b, 2)) > 1 - 1e-8 for b in blocks)
+
+
+def cancels(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the variance of the term cancels: its standard errors are below a millionth of the residuals' own."""
+    precision = precision_of(case.request, case.frame)
+    if precision.reason:
+        return False
+    seen = []
+    for engine in dict.fromkeys(e for e in (one.identity.engine, one.identity.against) if e):
+        row = fit(engine, case.request, case.frame).coef(one.term)
+        seen.append(row is not None and row.std_error is not None and precision.silent(one.term, row.std_error))
+    return bool(seen) and all(seen)
 
 
 def no_reference_period(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
@@ -270,6 +285,7 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "perfect_fit": perfect_fit,
     "redundant_effects": redundant_effects,
     "leverage_one": leverage_one,
+    "cancels": cancels,
     "no_reference_period": no_reference_period,
     "constant_regressor": constant_regressor,
     "absorbed_pair": absorbed_pair,

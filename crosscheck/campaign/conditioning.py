@@ -33,6 +33,8 @@ NO_T = 1e-9
 APART = 1e-7
 """Scores of tied rows that are moved by so much are told apart by every engine."""
 OF_DRAWS = ("std_error", "std_error_iid")
+OF_ALL_TERMS = ("wald", "f")
+"""With one variance that is zero but for rounding the covariance is singular, and its inverse rounding."""
 DRAWS = 2
 HOPELESS = 1000.0
 """A number that has moved a thousandth of what it should will not move far enough at the next draw."""
@@ -178,6 +180,7 @@ def _exact_fit(
         small = isinstance(a, float) and isinstance(b, float) and abs(a - b) <= 1e-12 * scale
         derived = cell.quantity not in ("estimate", "nobs") and cell.term in noise
         derived |= perfect and cell.quantity in ("log_likelihood", "residuals")
+        derived |= cell.quantity in OF_ALL_TERMS and bool(noise)
         rounded = cell.quantity in ("estimate", "conf_low", "conf_high", *OF_DRAWS) and small
         rounded |= cell.quantity == "statistic" and cell.abs_diff is not None and cell.abs_diff <= NO_T
         bad = cell.verdict in DIFFERENT and cell.severity != "none"
@@ -266,7 +269,7 @@ def _agree_without(
     named = {term: emit(replace(formula, terms=(term,), fixed_effects=(), iv=None)) for term in formula.terms}
     gone = [t for t, text in named.items() if any(f"`{d}`" in text for d in disputed)]
     rest = tuple(t for t in formula.terms if t not in gone)
-    if not gone or not rest or formula.iv is not None:
+    if not gone or not rest:
         return ()
     try:
         smaller = request.model_copy(update={"formula": emit(replace(formula, terms=rest))})

@@ -6,6 +6,7 @@ follows from one another only the first is a discrepancy: a standard error that 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -109,7 +110,7 @@ def _one_sided(
     good: Sequence[EstimationResult], results: Sequence[EstimationResult], case: Case
 ) -> Iterator[Discrepancy]:
     """Yield an error of one engine where another gives numbers."""
-    witness = next((r for r in good if r.coefs or r.extras), None)
+    witness = next((r for r in good if _says_a_number(r)), None)
     for bad in results:
         if bad.status == "ok" or witness is None:
             continue
@@ -129,6 +130,12 @@ def _one_sided(
             ],
             severity="structural",
         )
+
+
+def _says_a_number(result: EstimationResult) -> bool:
+    """Say whether a result has an estimate: terms that are all missing are no better than an error."""
+    values = [r.estimate for r in result.coefs] or [e.value for e in result.extras]
+    return any(v is not None and math.isfinite(v) for v in values)
 
 
 def context_of(request: FitRequest) -> Context:
