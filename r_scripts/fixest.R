@@ -357,7 +357,7 @@ cc_fixest_leverages <- function(model, type) {
     cc_unsupported("fixest cannot compute leverages here: ", cc_text(e))
   })
   total <- sum(leverage)
-  if (any(leverage > 1 - 1e-8)) cc_unsupported(type, " is not defined: an observation has leverage 1")
+  if (anyNA(leverage) || any(leverage > 1 - 1e-8)) cc_unsupported(type, " is not defined: an observation has leverage 1")
   if (!is.finite(total) || abs(total - round(total)) > 1e-6 || total > model$nparams + 0.5 || any(leverage < -1e-8)) {
     cc_unsupported("fixest's leverages sum to ", format(total, digits = 10L), ", not to the rank of the model (", type, ")")
   }

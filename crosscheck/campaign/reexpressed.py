@@ -20,7 +20,7 @@ from crosscheck.explain.model import Explanation
 from crosscheck.formula import names, parse
 from crosscheck.frame import Column, Frame
 from crosscheck.judging import Cell
-from crosscheck.spec import FitRequest
+from crosscheck.spec import FitRequest, VcovSpec
 from crosscheck.verdict import AGREE
 
 RULE = "ill_conditioned"
@@ -28,6 +28,7 @@ BAD = 1e4
 """From this ratio on of a regressor's length to what is left of it, normal equations keep fewer than eight digits."""
 SMALL, LARGE = 1e-3, 1e4
 """Beyond these standard deviations its units decide what thresholds make of a regressor."""
+OF_THE_FIT = ("nobs", "terms", "estimate", "dropped", "df_resid", "r2", "adj_r2", "r2_within", "fitted", "residuals")
 DIFFERENT = ("unexplained", "missing_candidate", "missing_reference")
 Compare = Callable[[FitRequest, Frame], Sequence[Cell]]
 
@@ -52,6 +53,10 @@ def explain_basis(cells: Sequence[Cell], request: FitRequest, frame: Frame, agai
     worse, moved = other
     try:
         seen = list(again(request, moved))
+        if not seen and request.vcov.canonical != "iid":
+            # a covariance that one side refuses on such data says nothing of terms and estimates
+            plain = request.model_copy(update={"vcov": VcovSpec(type="iid")})
+            seen = [c for c in again(plain, moved) if c.quantity in OF_THE_FIT]
     except CrosscheckError:
         return list(cells)
     still = {c.quantity for c in seen if c.verdict in DIFFERENT and c.severity != "none"}
