@@ -3,8 +3,9 @@
 # x, y with the effects swept out, both times the root of the weights.
 cc_d_sweep <- function(panel, columns) {
   root <- if (is.null(panel$weights)) 1 else sqrt(panel$weights)
-  columns <- columns * root
-  if (!length(panel$effects)) return(columns)
+  if (!length(panel$effects)) return(columns * root)
+  # A mean far from zero is in the span of the dummies, and would cost as many digits as it has.
+  columns <- sweep(columns, 2L, colMeans(columns)) * root
   dummies <- do.call(cbind, lapply(panel$effects, function(e) diag(max(e))[e, , drop = FALSE]))
   base_ <- qr(dummies * root, tol = 1e-9)
   qr.resid(base_, qr.resid(base_, columns))

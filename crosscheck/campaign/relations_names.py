@@ -46,6 +46,8 @@ def relabel_units(case: Case, rng: np.random.Generator) -> Twin | str:
         return "there are no units"
     if formula is not None and in_terms(formula)[name]:
         return "units are regressors"
+    if "draws" in case.request.options or "seed" in case.request.options:
+        return "draws go to units by their names"
     return _twin(case, put(case.frame, _exchanged(case.frame[name], rng)))
 
 

@@ -22,6 +22,8 @@ def write(request: FitRequest, data_path: str) -> str:
     """Return Python that reproduces the estimates and the unadjusted covariance with dummies and plain NumPy."""
     if request.estimator == "att_gt":
         return _att_gt(request, data_path)
+    if not request.formula:
+        return _through_engine(request, data_path)
     formula = parse(request.formula)
     simple = all(isinstance(f, Name) for term in formula.terms for f in term) and formula.iv is None
     if request.estimator != "feols" or not simple or "sunab" in functions(formula):

@@ -103,8 +103,32 @@ def formula_text(formula: Formula, names_: Mapping[str, str]) -> str:
     return " | ".join(parts)
 
 
+def _two_stages(request: FitRequest, data_path: str) -> str:
+    """Return lines of Python that ask pyfixest's ``did2s()``."""
+    o = request.options
+    unit, time = str(o.get("unit") or request.unit), str(o.get("time") or request.time)
+    covariates = [str(c) for c in o.get("covariates") or ()]
+    cluster = request.vcov.cluster[0] if request.vcov.cluster else unit
+    used = tuple(dict.fromkeys((str(o["y"]), str(o["treated"]), unit, time, *covariates, cluster)))
+    names_ = plain_names(used)
+    renamed = {c: n for c, n in names_.items() if c != n}
+    first = f"~ {' + '.join(names_[c] for c in covariates) or '0'} | {names_[unit]} + {names_[time]}"
+    lines = ["import pandas as pd", "import pyfixest as pf", "", f"df = pd.read_csv({data_path!r})"]
+    lines += [f"df = df.rename(columns={renamed!r})"] if renamed else []
+    lines += [
+        f"df = df.dropna(subset={[names_[c] for c in used]!r})",
+        f"df['effect'] = df[{names_[str(o['treated'])]!r}].astype(float)",
+        f"fit = pf.did2s(df, yname={names_[str(o['y'])]!r}, first_stage={first!r}, second_stage='~ effect',",
+        f"    treatment={names_[str(o['treated'])]!r}, cluster={names_[cluster]!r})",
+        f"print(fit.tidy(alpha={1 - request.conf_level:.12g}).to_string(float_format='%.12g'))",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def write(request: FitRequest, data_path: str) -> str:
     """Return lines of Python."""
+    if request.estimator == "did2s":
+        return _two_stages(request, data_path)
     formula = parse(request.formula)
     weights = (request.weights.column,) if request.weights else ()
     ids = tuple(filter(None, (request.unit, request.time)))

@@ -90,8 +90,44 @@ def _fixest_vcov(request: FitRequest) -> str:
     return quoted({"iid": "iid", "HC1": "hetero", "HC2": "HC2", "HC3": "HC3"}.get(kind, kind))
 
 
+def _two_stages(request: FitRequest, data_path: str) -> str:
+    """Return R code for two-stage differences in differences: two regressions, and the GMM covariance of both."""
+    o = request.options
+    unit, time = o.get("unit") or request.unit or "", o.get("time") or request.time or ""
+    covariates = [str(c) for c in o.get("covariates") or ()]
+    used = list(dict.fromkeys((str(o["y"]), str(o["treated"]), unit, time, *covariates)))
+    cluster = request.vcov.cluster[0] if request.vcov.cluster else unit
+    left = name(str(o["y"]))
+    right = " + ".join(map(name, covariates)) or "1"
+    lines = [
+        *_reading("fixest", data_path=data_path),
+        f"d <- d[complete.cases(d[c({', '.join(map(quoted, used))})]), ]",
+        f"out <- d[[{quoted(str(o['treated']))}]] == 1",
+        *(f"d[[{quoted(c)}]] <- d[[{quoted(c)}]] - mean(d[[{quoted(c)}]][!out])" for c in covariates),
+        f"first <- feols({left} ~ {right} | {name(unit)} + {name(time)}, d[!out, ], "
+        'fixef.rm = "none", fixef.tol = 1e-10)',
+        f"left <- d[[{quoted(str(o['y']))}]] - predict(first, newdata = d)",
+        "effect <- mean(left[out])",
+        "dummies <- function(g) outer(g, sort(unique(g)), `==`) * 1",
+        "X <- cbind("
+        + ", ".join([*(f"d[[{quoted(c)}]]" for c in covariates), *(f"dummies(d[[{quoted(c)}]])" for c in (unit, time))])
+        + ")",
+        "parts <- svd(X * !out)",
+        "held <- parts$d > 1e-10 * parts$d[1]",
+        "half <- parts$u[, held] %*% (t(parts$v[, held]) / parts$d[held])",
+        "scores <- out * (left - effect) - (!out) * left * drop(half %*% colSums(X * out))",
+        f"se <- sqrt(sum(rowsum(scores, d[[{quoted(cluster)}]])^2)) / sum(out)",
+        "result <- cbind(Estimate = effect, `Std. Error` = se, z = effect / se, p = 2 * pnorm(-abs(effect / se)))",
+        'rownames(result) <- "overall"',
+        "print(result, digits = 15)",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def fixest(request: FitRequest, data_path: str) -> str:
     """Return R code with fixest."""
+    if request.estimator == "did2s":
+        return _two_stages(request, data_path)
     head = {"fepois": "fepois", "feglm": "feglm"}.get(request.estimator, "feols")
     text = bare(request.formula)
     arguments = [_lagged(text), "data = d"]

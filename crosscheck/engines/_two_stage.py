@@ -89,7 +89,9 @@ def closed_form(engine: str, request: FitRequest, frame: Frame) -> EstimationRes
     started = clock.perf_counter()
     rows = rows_of(request, frame)
     dummies = [(c[:, None] == np.arange(c.max() + 1)).astype(np.float64) for c in (rows.unit, rows.time)]
-    first = np.column_stack([rows.x, *dummies])
+    # A constant of any column is in the span of the dummies, and would cost as many digits as it has.
+    x, y = (v - v[~rows.treated].mean(axis=0) for v in (rows.x, rows.y))
+    first = np.column_stack([x, *dummies])
     scale = np.maximum(np.abs(first).max(axis=0), 1e-300)
     first = first / scale
     untreated = np.where(rows.treated[:, None], 0.0, first)
@@ -97,10 +99,10 @@ def closed_form(engine: str, request: FitRequest, frame: Frame) -> EstimationRes
     outside = first - (first @ inverse) @ untreated
     if np.abs(outside).max() > 1e-7:
         raise Unsupported("a treated row's untreated outcome is not identified by the untreated rows (never)")
-    left = rows.y - first @ (inverse @ np.where(rows.treated, 0.0, rows.y))
+    left = y - first @ (inverse @ np.where(rows.treated, 0.0, y))
     second = rows.treated.astype(np.float64)
     effect = float(second @ left / second.sum())
-    spread = (second @ first) @ np.linalg.pinv(untreated.T @ untreated, rcond=1e-12)
+    spread = (second @ first) @ inverse @ inverse.T
     scores = second * (left - effect * second) - np.where(rows.treated, 0.0, left) * (untreated @ spread)
     clusters = squeezed(_clusters(request, frame, rows))
     sums = np.bincount(clusters, weights=scores)

@@ -63,7 +63,8 @@ def r_script(names: Sequence[str], request: FitRequest, term: str, quantity: str
         engine = engines.get(name)
         if engine.language != "r" or name not in R_TABLES or quantity not in R_COLUMNS:
             continue
-        value = f'{R_TABLES[name]}["{term}", {R_COLUMNS[quantity]}]'
+        table = "result" if request.estimator == "did2s" else R_TABLES[name]
+        value = f'{table}["{term}", {R_COLUMNS[quantity]}]'
         parts.append(engine.code(request, "panel.csv") + f'cat(sprintf("{name} = %.17g\\n", {value}))\n')
     return "\n".join(parts)
 
