@@ -230,6 +230,10 @@ def test_interactions_leave_out_the_reference_and_those_never_or_always_treated(
     assert made.columns.sum() == 4
     with pytest.raises(DataError, match="before and after"):
         interactions(np.full(3, 9.0), np.array([1.0, 2, 3]))
+    # Unit 0 was treated in period 2, which the sample lacks: it leaves, and is no control.
+    cohort, period = np.array([2.0, 3, 3, 0, 0]), np.array([3.0, 1, 3, 1, 3])
+    assert interactions(cohort, period).rows.all()
+    assert interactions(cohort, period, np.array([1.0, 2, 3])).rows.tolist() == [False, True, True, True, True]
     with pytest.raises(Unsupported, match="relative"):
         interactions(np.full(3, 0.0), np.array([-1.0, 0, 1]))
 

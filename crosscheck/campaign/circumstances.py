@@ -7,20 +7,26 @@ and panels is reported.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crosscheck import engines
 from crosscheck.campaign.case import Case, Discrepancy, Fit
+from crosscheck.campaign.columns import put
 from crosscheck.campaign.precision import precision_of
 from crosscheck.campaign.predictions import split_of
 from crosscheck.campaign.reexpressed import reexpressed
+from crosscheck.campaign.relation import Relation
+from crosscheck.campaign.relations import RELATIONS
 from crosscheck.engines._shared import codes_of, lag_of
 from crosscheck.errors import CrosscheckError
 from crosscheck.formula import parse
 from crosscheck.formula_tree import INTERCEPT
+from crosscheck.frame import Column, Frame
 from crosscheck.modelmatrix import ModelMatrix, model_matrix
+from crosscheck.spec import FitRequest
 
 Floats = NDArray[np.float64]
 Check = Callable[[Case], tuple[Discrepancy, ...]]
@@ -43,11 +49,14 @@ def ill_conditioned(case: Case, one: Discrepancy, fit: Fit, check: Check) -> boo
 
 
 def not_positive_definite(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
-    """Say whether the covariance, as one of the engines gives it, is singular, has a negative variance, or is NaN."""
-    for engine in case.engines:
-        if not engines.get(engine).supports(case.request):
+    """Say whether the covariance, as one of the engines gives it, is singular, has a negative variance, or is NaN.
+
+    Of a relation the covariance of the other way of asking counts as well: dummies are part of it, effects are not.
+    """
+    for engine, (request, frame) in product(case.engines, _both_ways(case)):
+        if not engines.get(engine).supports(request):
             continue
-        result = fit(engine, case.request, case.frame)
+        result = fit(engine, request, frame)
         if result.status != "ok":
             continue
         if any(r.std_error is not None and np.isnan(r.std_error) for r in result.coefs):
@@ -61,6 +70,16 @@ def not_positive_definite(case: Case, one: Discrepancy, fit: Fit, check: Check) 
     return False
 
 
+def _both_ways(case: Case) -> list[tuple[FitRequest, Frame]]:
+    asked = [(case.request, case.frame)]
+    for relation in RELATIONS:
+        if relation.id == case.rule and isinstance(relation, Relation):
+            twin = relation.twin(case)
+            if not isinstance(twin, str):
+                asked += [(q.request, q.frame) for q in (twin.first, twin.second)]
+    return asked
+
+
 def last_lag(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether the bandwidth reaches the last lag that there is, T - 1."""
     if case.request.time is None:
@@ -69,6 +88,27 @@ def last_lag(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     codes = codes_of(case.frame, (case.request.time,))
     periods = {int(c) for c in (codes if matrix is None else codes[matrix.rows]) if c >= 0}
     return lag_of(case.request, len(periods)) >= len(periods) - 1
+
+
+def last_unit(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the relation holds once the unit of the last row in time is the last unit by name as well."""
+    request = case.request
+    if request.unit is None or request.time is None or request.unit in request.vcov.cluster:
+        return False
+    matrix = _matrix(case)
+    if matrix is None:
+        return False
+    unit, time = (codes_of(case.frame, (name,)) for name in (request.unit, request.time))
+    rows = matrix.rows
+    if request.weights is not None:
+        rows = rows[case.frame[request.weights.column].as_float()[rows] > 0]
+    rows = rows[np.argsort(time[rows], kind="stable")]
+    if not rows.size:
+        return False
+    last = unit[rows[-1]]
+    renamed = Column(request.unit, "integer", np.where(unit == last, unit.max() + 1, unit).astype(np.int32))
+    found = check(case.with_(frame=put(case.frame, renamed)))
+    return not any(one.identity.same_bug(d.identity) for d in found)
 
 
 def separated(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
@@ -224,6 +264,14 @@ def constant_regressor(case: Case, one: Discrepancy, fit: Fit, check: Check) -> 
     return bool(x.size) and any(np.ptp(x[:, j]) == 0 for j in named)
 
 
+def constant_outcome(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the outcome does not vary in the sample, so that an R2 is rounding over rounding."""
+    matrix = _matrix(case)
+    if matrix is None or not matrix.y.size:
+        return False
+    return bool(np.ptp(matrix.y) <= 1e-13 * np.abs(matrix.y).max())
+
+
 def absorbed_pair(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether the effects absorb two regressors or more."""
     matrix = _matrix(case)
@@ -279,6 +327,7 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "ill_conditioned": ill_conditioned,
     "not_positive_definite": not_positive_definite,
     "last_lag": last_lag,
+    "last_unit": last_unit,
     "separated": separated,
     "an_r2": an_r2,
     "no_within_variation": no_within_variation,
@@ -288,6 +337,7 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "cancels": cancels,
     "no_reference_period": no_reference_period,
     "constant_regressor": constant_regressor,
+    "constant_outcome": constant_outcome,
     "absorbed_pair": absorbed_pair,
     "weights_take_rows": weights_take_rows,
 }

@@ -151,6 +151,8 @@ class Confirmer:
             nonlocal calls
             if calls >= MOST_CALLS or time.monotonic() > deadline:
                 return False
+            if not set(candidate.request.columns) <= set(candidate.frame.names):
+                return False  # a column that is asked for and is not there is an error of another kind
             calls += 1
             try:
                 return seen_in(candidate, identity, fit) is not None

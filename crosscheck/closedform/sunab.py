@@ -47,13 +47,16 @@ class Average:
     weights: Floats
 
 
-def interactions(cohort: Floats, period: Floats) -> Interactions:
+def interactions(cohort: Floats, period: Floats, seen: Floats | None = None) -> Interactions:
     """Build the dummies.
 
     Parameters
     ----------
     cohort, period : ndarray, shape (n,)
         Calendar periods, without missing values.
+    seen : ndarray or None
+        All periods of the data, those of rows outside the sample as well: a cohort that was treated in one of them is
+        not never treated because its row lacks a weight.
 
     Raises
     ------
@@ -64,7 +67,7 @@ def interactions(cohort: Floats, period: Floats) -> Interactions:
     """
     if (period == 0).any() and period.min() < 0 < period.max():
         raise Unsupported("sunab() with relative periods is not worked out here: give calendar periods (notimpl)")
-    dated = np.isin(cohort, np.unique(period))
+    dated = np.isin(cohort, np.unique(period if seen is None else seen))
     event = np.where(dated, period - cohort, REFERENCE)
     rows, treated = np.ones(cohort.size, dtype=bool), np.zeros(cohort.size, dtype=bool)
     for value in np.unique(cohort[dated]):

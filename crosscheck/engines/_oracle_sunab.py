@@ -96,7 +96,8 @@ def _model(
     """Fit the saturated regression; also the position of the first interaction among its columns."""
     weighted = (request.weights.column,) if request.weights else ()
     matrix, used = usable_model(request, rest, frame, also=(cohort, period, *weighted))
-    made = interactions(used[cohort].as_float(), used[period].as_float())
+    dated = ~(frame[cohort].missing | frame[period].missing)
+    made = interactions(used[cohort].as_float(), used[period].as_float(), frame[period].as_float()[dated])
     final = used.take(made.rows)
     weights = weights_of(request, final)
     effects = {fe: matrix.fe_codes[made.rows, j] for j, fe in enumerate(rest.fixed_effects)}
