@@ -106,7 +106,8 @@ cc_d_wild_prepare <- function(sample_, treatment, ssc_) {
   x <- both[, 2L]
   dummies <- diag(max(codes))[codes, , drop = FALSE]
   moved <- function(column) rowsum(x * cc_d_cleared(fit_, treatment, dummies * column), codes)
-  if (!isTRUE(cov_$se[[at]] > CC_D_NO_SE * sqrt(sum(both[, 1L]^2) / sum(x^2)))) {
+  about_mean <- sample_$panel$y - mean(sample_$panel$y) # what effects leave of an outcome may be rounding itself
+  if (!isTRUE(cov_$se[[at]] > CC_D_NO_SE * sqrt(sum(about_mean^2) / sum(x^2)))) {
     stop("the treatment's clustered standard error is zero but for rounding: there is no t to bootstrap", call. = FALSE)
   }
   list(

@@ -93,7 +93,8 @@ def prepare(panel: Panel, treatment: str, ssc: Ssc) -> Wild:
     groups = Groups(next(iter(panel.clusters.values())))
     both = cleared(found, treatment, np.column_stack([panel.y, found.panel.x[:, at]]))
     y, x = both[:, 0], both[:, 1]
-    if not float(vcov.std_errors[at]) > NO_SE * float(np.sqrt((y @ y) / (x @ x))):
+    about_mean = panel.y - panel.y.mean()  # what effects leave of an outcome may be rounding itself
+    if not float(vcov.std_errors[at]) > NO_SE * float(np.sqrt((about_mean @ about_mean) / (x @ x))):
         raise DataError("the treatment's clustered standard error is zero but for rounding: there is no t to bootstrap")
     dummies = np.eye(groups.size)[groups.codes]
     parts = []
