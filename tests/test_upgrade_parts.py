@@ -347,3 +347,54 @@ def test_what_a_witness_says_of_a_fit_is_said_of_a_fit():
     assert lines("error new", "old") == [f"{R} gives the old numbers in 2"]
     assert lines("error gone", "old") == [f"{R} fails still in 2"]
     assert lines("term gone", "new") == [f"{R} has no such number either in 2"]
+
+
+def test_what_follows_from_an_explained_standard_error_has_its_cause():
+    from crosscheck.explain import Explanation
+    from crosscheck.judging import Cell
+    from crosscheck.results import CoefRow, EstimationResult, FitStats
+    from crosscheck.upgrade.follows import with_followers
+
+    def cell(term, quantity, old, new, verdict="unexplained", why=()):
+        return Cell(study="s", table="t", column="c", term=term, quantity=quantity, reference="p@1", candidate="p@2",
+                    reference_value=old, candidate_value=new, verdict=verdict, severity="printed",
+                    explanations=why)  # fmt: skip
+
+    def fit(engine, error):
+        rows = (CoefRow(term="x", estimate=1.0, std_error=error, df=20.0),)
+        return EstimationResult(engine=engine, coefs=rows, stats=FitStats(nobs=100, df_resid=90))
+
+    r2 = (100 - 2) / (100 - 12)
+    why = (Explanation(rule="k", title="counts K = 12"),)
+    cells = [
+        cell("x", "std_error", 0.1, 0.1 * r2**0.5, "convention", why),
+        cell("model", "f_statistic", 7.0, 7.0 / r2),
+        cell("model", "df_k", 2.0, 12.0),
+        cell("other", "f_statistic", 7.0, 5.0),
+    ]
+    found = {(c.term, c.quantity): c.verdict for c in with_followers(cells, fit("p@1", 0.1), fit("p@2", 0.12))}
+    assert found["model", "f_statistic"] == found["model", "df_k"] == "convention"
+    assert found["other", "f_statistic"] == "unexplained"
+
+
+@pytest.mark.parametrize(("package", "function"), [("differences", "ATTgt"), ("diff-diff", "CallawaySantAnna")])
+def test_group_time_effects_are_asked_in_the_words_of_other_packages(package, function):
+    import importlib
+    from pathlib import Path
+
+    from crosscheck.study import load_study
+    from crosscheck.upgrade.cases import Case
+
+    module = importlib.import_module(f"crosscheck.upgrade.translate_{package.replace('-', '_')}")
+    study = load_study(Path(__file__).parents[1] / "fixtures" / "studies" / "mpdta")
+    found = module.calls_of(study)
+    dynamic = found["extra_did", "notyet_dynamic"]
+    assert isinstance(dynamic, Case)
+    assert dynamic.call.function == function
+    assert "not_yet_treated" in (
+        dynamic.call.fit["fit"].get("control_group"),
+        dynamic.call.arguments.get("control_group"),
+    )
+    assert "aggregate" in dynamic.call.fit
+    reasons = {v for v in found.values() if isinstance(v, str)}
+    assert any("group-time effects only" in r for r in reasons)

@@ -15,6 +15,7 @@ from crosscheck.report.model import Explanation as Shown
 from crosscheck.results import EstimationResult
 from crosscheck.upgrade.dependencies import DEPENDENCY_RULE
 from crosscheck.upgrade.fits import Named, fit_changes, merged_changes, warning_changes
+from crosscheck.upgrade.follows import with_followers
 from crosscheck.upgrade.judge import count, heard, precise
 from crosscheck.upgrade.measure import measure
 from crosscheck.upgrade.model import (
@@ -95,7 +96,7 @@ def study_changes(
     for p in pairs:
         q = p.question
         unsteady = _unsteady(unrepeatable.get(q.id, ((), ())))
-        cells = [_explained(c, q.id, reasons) for c in p.measured.cells]
+        cells = with_followers([_explained(c, q.id, reasons) for c in p.measured.cells], p.old, p.new)
         compared += sum(_compared(c) for c in cells)
         agree += sum(c.verdict in AGREE for c in cells)
         exact += sum(c.verdict == "exact" for c in cells)

@@ -161,13 +161,28 @@ _DIFFERENCES = {
             "aggregate": _words(
                 "type_of_aggregation overall difference alpha cluster_var boot_iterations random_state"
             ),
+            "average": _words("type_of_aggregation overall"),
         },
     )
 }
+_DIFF_DIFF = {
+    "CallawaySantAnna": Known(
+        arguments=_words(
+            "control_group anticipation estimation_method alpha cluster rank_deficient_action base_period cband",
+            "pscore_trim panel allow_unbalanced_panel",
+        ),
+        steps={
+            "fit": _words("outcome unit time first_treat covariates survey_design"),
+            "aggregate": _words("type balance_e"),
+        },
+    ),
+}
+
 PACKAGES: Mapping[str, Mapping[str, Known]] = {
     "pyfixest": _PYFIXEST,
     "linearmodels": _LINEARMODELS,
     "statsmodels": _STATSMODELS,
     "csdid": _CSDID,
     "differences": _DIFFERENCES,
+    "diff-diff": _DIFF_DIFF,
 }

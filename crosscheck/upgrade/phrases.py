@@ -112,7 +112,14 @@ def _counted(moved: Sequence[Moved]) -> str:
         counts[m.quantity] = counts.get(m.quantity, 0) + 1
     lead = [q for q in counts if q not in FOLLOWS] or list(counts)
     order = sorted(lead, key=lambda q: (PRIMARY.index(q) if q in PRIMARY else 99, -counts[q]))
-    return listing([f"{counts[q]:,} {called(q, counts[q])}" if q else "whole answers" for q in order], 3)
+    named: dict[str, list[str]] = {}
+    for q in order:
+        named.setdefault(called(q) if q else "whole answers", []).append(q)
+    said = []
+    for name, quantities in named.items():
+        count = sum(counts[q] for q in quantities)
+        said.append(f"{count:,} {called(quantities[0], count)}" if quantities[0] else name)
+    return listing(said, 3)
 
 
 def _numbers(change: Change) -> str:

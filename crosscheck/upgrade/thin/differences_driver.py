@@ -25,11 +25,20 @@ def run(call, data, new_rows, adapter):
             steps = common.arguments_for(adapter, "ATTgt.aggregate", call["fit"]["aggregate"])
             kind = steps.get("type_of_aggregation", "simple")
             found = model.aggregate(**steps)
-        if not hasattr(found, "columns") and hasattr(found, "to_frame"):
-            found = found.to_frame().T  # an average over everything is a series
-        if hasattr(found, "to_pandas"):
-            found = found.to_pandas()
-    return table(found, kind)
+        whole = None
+        if "average" in call["fit"]:
+            whole = model.aggregate(**common.arguments_for(adapter, "ATTgt.aggregate", call["fit"]["average"]))
+    answer = table(framed(found), kind)
+    if whole is not None:
+        answer["coefs"] = [*table(framed(whole), "simple")["coefs"], *answer["coefs"]]
+    return answer
+
+
+def framed(found):
+    """Return effects as a table of pandas."""
+    if not hasattr(found, "columns") and hasattr(found, "to_frame"):
+        found = found.to_frame().T  # an average over everything is a series
+    return found.to_pandas() if hasattr(found, "to_pandas") else found
 
 
 def table(found, kind):
