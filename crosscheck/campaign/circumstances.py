@@ -48,6 +48,23 @@ def ill_conditioned(case: Case, one: Discrepancy, fit: Fit, check: Check) -> boo
     return not any(one.identity.same_bug(d.identity) for d in found)
 
 
+def covariate_units(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the discrepancy goes once the covariates of a group-time estimator have mean zero and scale one."""
+    names_ = [n for n in case.request.options.get("covariates") or () if n in case.frame]
+    moved = {}
+    for name in names_:
+        if case.frame[name].kind == "category":
+            continue
+        x = case.frame[name].as_float()
+        scale = float(np.nanstd(x)) if np.isfinite(x).any() else 0.0
+        if scale > 0:
+            moved[name] = Column(name, "float", (x - np.nanmean(x)) / scale)
+    if not moved:
+        return False
+    frame = Frame(tuple(moved.get(c.name, c) for c in case.frame.columns), case.frame.nrows)
+    return not any(one.identity.same_bug(d.identity) for d in check(case.with_(frame=frame)))
+
+
 def not_positive_definite(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether the covariance, as one of the engines gives it, is singular, has a negative variance, or is NaN.
 
@@ -325,6 +342,7 @@ def _with_dummies(matrix: ModelMatrix) -> Floats:
 
 CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "ill_conditioned": ill_conditioned,
+    "covariate_units": covariate_units,
     "not_positive_definite": not_positive_definite,
     "last_lag": last_lag,
     "last_unit": last_unit,
