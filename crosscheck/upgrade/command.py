@@ -236,7 +236,7 @@ def write_reports(upgrade: Upgrade, out: Path) -> None:
         "upgrade.md": markdown(upgrade),
         "upgrade.html": html(upgrade),
         "changelog.md": changelog(upgrade),
-        "referee.md": referee(upgrade),
+        "referee.md": referee(upgrade, markdown=True),
     }
     for name, text in rendered.items():
         write_atomic(out / name, text)

@@ -234,6 +234,8 @@ def check_versions(wanted: Wanted) -> None:
         elif not thin and word.endswith(".whl"):
             pin_wheel(engines.get(wanted.package), Path(word))
         elif not thin or not (word == LATEST or Path(word).exists()):
+            if thin and ("/" in word or word.endswith((".whl", ".txt"))):
+                raise UsageError("there is no such wheel, folder or requirements file", where=word)
             raise UsageError(
                 f"{word!r} is no version of {wanted.package}",
                 allowed="a number such as 0.50.1, installed, the path of a wheel (.whl)"

@@ -133,7 +133,7 @@ def markdown(upgrade: Upgrade) -> str:
             lines += ["", f"Cause: {escape(e.title)}{_after(e.digits_after)}."]
         lines += _numbers(change, side_names(upgrade.old, upgrade.new))
     lines += ["", "## For the changelog", "", changelog(upgrade).replace("\n## ", "\n### ").replace("## ", "### ", 1)]
-    lines += ["## For the referee", "", referee(upgrade)]
+    lines += ["## For the referee", "", referee(upgrade, markdown=True)]
     lines += _precision(upgrade)
     names_of = side_names(upgrade.old, upgrade.new)
     lines += ["", "## Versions", "", row(("package", *map(escape, names_of))), row(("---",) * 3)]

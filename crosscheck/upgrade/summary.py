@@ -91,7 +91,7 @@ def _said(of: str, studies: Sequence[StudyChanges]) -> str:
         named = sum(len(c.moved) for c in broke if c.cause not in ("", "unexplained"))
         total = sum(len(c.moved) for c in broke)
         if broke:
-            words += f" ({_causes(named, total)})"
+            words += f" ({_causes(named, total)}{_worst(broke)})"
         said.append(words + (f", {support}" if support else ""))
     for kind, one, many in (
         ("not repeatable", "does not repeat under another hash seed", "do not repeat under another hash seed"),
@@ -115,6 +115,14 @@ def _said(of: str, studies: Sequence[StudyChanges]) -> str:
             what = "number" if kind == "not repeatable" else "case" if all(s.sentinel for s in studies) else "column"
             said.append(f"{plural(count, what)} {one if count == 1 else many}")
     return ", ".join(said)
+
+
+def _worst(broke: Sequence[Change]) -> str:
+    """Say how many signs, levels of significance and intervals change, where a table shows any."""
+    decided = len({(m.question, m.term) for c in broke for m in c.moved if m.severity == "decision"})
+    if decided:
+        return f"; a sign, a star or what an interval holds changes for {plural(decided, 'coefficient')}"
+    return ""
 
 
 def _causes(named: int, total: int) -> str:

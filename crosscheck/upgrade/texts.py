@@ -18,6 +18,8 @@ SECTIONS = (
     ("Wording", ("renamed", "dropped", "error changed", "warning new", "warning gone")),
 )
 MOST = 12
+MODEL = "model"
+"""Term of the numbers that are a whole model's."""
 SHOWN_DIGITS = 6
 
 
@@ -49,7 +51,7 @@ def _bullet(c: Change) -> str:
     parts = [escape(capital(c.title.rstrip(".")))]
     example = first_number(c)
     if example is not None and c.kind == "number":
-        what = f"{called(example.quantity, 1)} of {example.term}" if example.term else called(example.quantity, 1)
+        what = named(example)
         parts.append(f"for example the {escape(what)}: {escape(brief(example.old))} → {escape(brief(example.new))}")
     if c.explanations:
         parts.append(f"{c.cause}: {escape(c.explanations[0].title)} (replayed)")
@@ -59,8 +61,11 @@ def _bullet(c: Change) -> str:
     return "; ".join(parts) + "."
 
 
-def referee(upgrade: Upgrade) -> str:
-    """Write an author's note to the referee about the numbers of the paper, in plain words."""
+def referee(upgrade: Upgrade, *, markdown: bool = False) -> str:
+    """Write an author's note to the referee about the numbers of the paper, in plain words, a paragraph a study.
+
+    As Markdown it is escaped; else it is text to be copied as it is.
+    """
     old, new = upgrade.old, upgrade.new
     papers = [s for s in upgrade.studies if not s.sentinel]
     before, now = side_names(old, new)
@@ -73,7 +78,9 @@ def referee(upgrade: Upgrade) -> str:
     ]
     if not papers:
         lines.append("No study of the paper was named, so this says nothing of its numbers.")
+    paragraphs = [" ".join(lines)]
     for s in papers:
+        lines = []
         moved = [c for c in s.changes if c.kind == "number"]
         broke = [c for c in moved if c.size == "break"]
         where = f"In {s.title}" if len(papers) > 1 else "In the paper"
@@ -99,23 +106,35 @@ def referee(upgrade: Upgrade) -> str:
                 if decided
                 else "No sign and no level of significance changes."
             )
-    return visible(escape("\n\n".join(lines))) + "\n"
+        paragraphs.append(" ".join(lines))
+    plain = [p.replace(f"{upgrade.package}@", f"{upgrade.package} ") for p in paragraphs]
+    return visible("\n\n".join(map(escape, plain) if markdown else plain)) + "\n"
 
 
 def _sentence(c: Change) -> str:
     example = first_number(c)
     text = capital(c.title)
     if example is not None:
-        place = f"table {example.table}, column {column_label(example.column)}"
-        what = f"{called(example.quantity, 1)} of {example.term}" if example.term else called(example.quantity, 1)
+        what = named(example)
+        place = _place(example)
         text += f" (for example the {what}, {place}: {brief(example.old)} before, {brief(example.new)} now)"
     text += f": {c.explanations[0].title}." if c.explanations else "; the cause is not known."
     said = [toward(w, example.kind) for w in example.witnesses] if example is not None else []
     return text + (f" The new number of the example: {listing(said, 6)}." if said else "")
 
 
+def named(m: Moved) -> str:
+    """Return what a number is: of which term, where it is of one."""
+    return f"{called(m.quantity, 1)} of {m.term}" if m.term and m.term != MODEL else called(m.quantity, 1)
+
+
+def _place(m: Moved) -> str:
+    table = m.table if m.table.lower().startswith(("table", "figure")) else f"table {m.table}"
+    return f"{table}, column {column_label(m.column)}"
+
+
 def _terms(moved: Sequence[Moved]) -> str:
-    names = dict.fromkeys(f"{m.term} (table {m.table}, column {column_label(m.column)})" for m in moved)
+    names = dict.fromkeys(f"{m.term} ({_place(m)})" for m in moved)
     return listing(names, 4)
 
 
