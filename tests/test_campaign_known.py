@@ -19,7 +19,9 @@ from crosscheck.campaign.properties import properties
 from crosscheck.campaign.screen import recognised
 from crosscheck.campaign.stream import read_events
 from crosscheck.cli import main
+from crosscheck.closedform.did_moments import cross_section_effect
 from crosscheck.conventions import critical, p_of
+from crosscheck.engines._oracle_did import averages, group_time
 from crosscheck.engines.oracle import ENGINE as ORACLE
 from crosscheck.errors import CrosscheckError
 from crosscheck.findings import printed_numbers, read_finding
@@ -174,6 +176,40 @@ def test_a_negative_variance_has_to_be_there():
     case = case.with_(engines=("pyfixest",))
     assert recognised(found, case, lambda *_: fine) is None
     assert recognised(found, case, lambda *_: broken).id == "negative_variance_iterated"
+
+
+def test_the_sign_in_drdid_is_replayed_and_not_any_gap_of_a_tenth():
+    finding = read_finding(ROOT / "fixtures" / "findings" / "drdid-cross-sections-influence-function-sign")
+    recorded = next(v.number for v in finding.value if v.label == "DRDID")
+    rows = np.genfromtxt(
+        ROOT / "fixtures" / "findings" / finding.finding / "panel.csv", delimiter=",", names=True, encoding="utf-8"
+    )
+    y, post, d, x = (np.asarray(rows[n], dtype=np.longdouble) for n in ("y", "t", "cohort", "x"))
+    design = np.column_stack([np.ones_like(x), x])
+    right, theirs = (
+        cross_section_effect("dr", y, post, d, design, np.ones_like(y), earlier=sign).influence for sign in (1, -1)
+    )
+    errors = [float(np.sqrt(np.mean(psi**2) / y.size)) for psi in (right, theirs)]
+    assert errors[1] == pytest.approx(recorded, rel=1e-6)
+    assert errors[0] < 0.5 * errors[1]
+
+
+def test_the_sign_excuses_the_standard_error_that_it_gives_and_no_other():
+    panel = make_panel(PanelSpec(units=12, periods=3, cohorts=1, never=2, regressors=1, seed=3))
+    options = {"y": "y", "cohort": "cohort", "unit": "unit", "time": "time", "covariates": ["x1"], "est_method": "dr"}
+    options |= {"panel": False, "aggregation": "none", "control_group": "nevertreated"}
+    request = FitRequest(estimator="att_gt", unit="unit", time="time", options=options)
+    case = Case(seed=3, frame=panel.frame, requests=(request,), engines=("oracle", "r.did"), rule="engines_agree")
+    parameters = averages(request, *group_time(request, panel.frame, earlier=-1))
+    chosen = next(p for p in parameters if p.std_error > 0)
+    right = ORACLE.fit(request, panel.frame)
+    for factor, known in ((1.0, "did.drdid_rc_sign"), (1.05, None)):
+        rows = tuple(
+            replace(r, std_error=chosen.std_error * factor) if r.term == chosen.term else r for r in right.coefs
+        )
+        found = replace(one("r.did", "std_error", case), term=chosen.term)
+        match = recognised(found, case, lambda *_, rows=rows: right.with_(engine="r.did", coefs=rows))
+        assert (match.id if match else None) == known
 
 
 def test_every_row_without_a_message_is_held_to_a_circumstance_or_a_folder():

@@ -6,6 +6,7 @@ and panels is reported.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from itertools import product
 
@@ -20,6 +21,7 @@ from crosscheck.campaign.predictions import split_of
 from crosscheck.campaign.reexpressed import reexpressed
 from crosscheck.campaign.relation import Relation
 from crosscheck.campaign.relations import RELATIONS
+from crosscheck.engines._oracle_did import averages, group_time
 from crosscheck.engines._shared import codes_of, lag_of
 from crosscheck.errors import CrosscheckError
 from crosscheck.formula import parse
@@ -63,6 +65,19 @@ def covariate_units(case: Case, one: Discrepancy, fit: Fit, check: Check) -> boo
         return False
     frame = Frame(tuple(moved.get(c.name, c) for c in case.frame.columns), case.frame.nrows)
     return not any(one.identity.same_bug(d.identity) for d in check(case.with_(frame=frame)))
+
+
+def drdid_sign(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether did's standard error is the closed form's with the regressions of the earlier period added."""
+    found = fit("r.did", case.request, case.frame).coef(one.term)
+    if found is None or not found.std_error:
+        return False
+    try:
+        parameters = averages(case.request, *group_time(case.request, case.frame, earlier=-1))
+    except CrosscheckError:
+        return False
+    again = next((p.std_error for p in parameters if p.term == one.term), math.nan)
+    return abs(again - found.std_error) <= 1e-6 * found.std_error
 
 
 def not_positive_definite(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
@@ -343,6 +358,7 @@ def _with_dummies(matrix: ModelMatrix) -> Floats:
 CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "ill_conditioned": ill_conditioned,
     "covariate_units": covariate_units,
+    "drdid_sign": drdid_sign,
     "not_positive_definite": not_positive_definite,
     "last_lag": last_lag,
     "last_unit": last_unit,

@@ -40,7 +40,9 @@ class GroupTime:
     influence: LongArray
 
 
-def group_time_effects(sample: Sample, *, method: str, control: Control, base: str, anticipation: float) -> GroupTime:
+def group_time_effects(
+    sample: Sample, *, method: str, control: Control, base: str, anticipation: float, earlier: int = 1
+) -> GroupTime:
     """Estimate every ATT(g, t).
 
     Parameters
@@ -52,6 +54,8 @@ def group_time_effects(sample: Sample, *, method: str, control: Control, base: s
     base : str
         ``varying`` or ``universal``.
     anticipation : float
+    earlier : int
+        As in :func:`crosscheck.closedform.did_moments.cross_section_effect`.
     """
     periods = sample.periods
     rows: list[tuple[float, float, Effect]] = []
@@ -71,7 +75,7 @@ def group_time_effects(sample: Sample, *, method: str, control: Control, base: s
                 effect = Effect(np.zeros((), dtype=np.longdouble), np.zeros(sample.n_units, dtype=np.longdouble))
             else:
                 compared = comparison(sample.data.cohort, float(g), max(float(t), start) + anticipation, control)
-                effect = _effect(sample, method, float(g), float(t), start, compared)
+                effect = _effect(sample, method, float(g), float(t), start, compared, earlier)
             rows.append((float(g), float(t), effect))
     if not rows:
         raise DataError("no cohort that is left has a period before and a period after treatment")
@@ -92,7 +96,7 @@ def comparison(cohort: Floats, group: float, threshold: float, control: Control)
 
 
 def _effect(
-    sample: Sample, method: str, group: float, time: float, start: float, compared: NDArray[np.bool_]
+    sample: Sample, method: str, group: float, time: float, start: float, compared: NDArray[np.bool_], sign: int
 ) -> Effect:
     data = sample.data
     treated = data.cohort == group
@@ -123,6 +127,6 @@ def _effect(
     )
     if not ((d == 1) & (post == 1)).any() or not ((d == 1) & (post == 0)).any():
         return Effect(np.array(np.nan, dtype=np.longdouble), out * np.nan)
-    effect = cross_section_effect(method, y, post, d, x, w)
+    effect = cross_section_effect(method, y, post, d, x, w, earlier=sign)
     np.add.at(out, data.unit[rows], effect.influence * (np.longdouble(sample.n_units) / d.size))
     return Effect(effect.att, out)

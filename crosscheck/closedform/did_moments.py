@@ -138,7 +138,7 @@ def panel_effect(method: str, change: LongArray, d: LongArray, x: LongArray, wei
 
 
 def cross_section_effect(
-    method: str, y: LongArray, post: LongArray, d: LongArray, x: LongArray, weight: LongArray
+    method: str, y: LongArray, post: LongArray, d: LongArray, x: LongArray, weight: LongArray, *, earlier: int = 1
 ) -> Effect:
     """Return the effect from levels of the outcome in two periods, rows being independent or clustered by unit.
 
@@ -149,6 +149,9 @@ def cross_section_effect(
         Outcome; 1 in the later period; 1 for treated rows.
     x : ndarray, shape (n, k)
     weight : ndarray, shape (n,)
+    earlier : int
+        Sign of what the regressions of the earlier period add to the influence function of ``dr``: 1; -1 replays
+        DRDID's drdid_rc.
     """
     weight = weight / weight.mean()
     ones = np.ones_like(d)
@@ -170,7 +173,7 @@ def cross_section_effect(
             mean = hajek(w_c * p, y)
             parts.append(_shifted(mean, psi_g @ _gradient(w_c * p, y - mean.att, x)))
         return _minus(treated, _minus(parts[0], parts[1]))
-    return _locally_efficient(y, post, d, x, cells, (w_t, w_c, psi_g))
+    return _locally_efficient(y, post, d, x, cells, (w_t, w_c, psi_g), earlier)
 
 
 def _locally_efficient(
@@ -180,6 +183,7 @@ def _locally_efficient(
     x: LongArray,
     cells: dict[tuple[int, int], LongArray],
     odds: tuple[LongArray, LongArray, LongArray],
+    earlier: int = 1,
 ) -> Effect:
     """Doubly robust and locally efficient for repeated cross-sections (Sant'Anna and Zhao 2020, tau_2)."""
     w_t, w_c, psi_g = odds
@@ -189,11 +193,12 @@ def _locally_efficient(
     by_period = []
     for p, period in ((1, post), (0, 1 - post)):
         psi_b = fits[0, p][1]
+        psi_r = psi_b if p else earlier * psi_b
         treated, control = hajek(w_t * period, left), hajek(w_c * period, left)
-        treated = _shifted(treated, -(psi_b @ _gradient(w_t * period, ones, x)))
+        treated = _shifted(treated, -(psi_r @ _gradient(w_t * period, ones, x)))
         control = _shifted(
             control,
-            psi_g @ _gradient(w_c * period, left - control.att, x) - psi_b @ _gradient(w_c * period, ones, x),
+            psi_g @ _gradient(w_c * period, left - control.att, x) - psi_r @ _gradient(w_c * period, ones, x),
         )
         # The term that makes the estimator efficient: all treated rows against those of the period.
         gap = fits[1, p][0] - fits[0, p][0]

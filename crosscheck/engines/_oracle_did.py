@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from crosscheck.spec import FitRequest
 
 
-def group_time(request: FitRequest, frame: Frame) -> tuple[Sample, GroupTime]:
+def group_time(request: FitRequest, frame: Frame, earlier: int = 1) -> tuple[Sample, GroupTime]:
     """Return the sample of a request and its group-time effects with their influence functions."""
     options = request.options
     control: Control = "notyettreated" if options.get("control_group") == "notyettreated" else "nevertreated"
@@ -41,6 +41,7 @@ def group_time(request: FitRequest, frame: Frame) -> tuple[Sample, GroupTime]:
         control=control,
         base=options.get("base_period") or "varying",
         anticipation=anticipation,
+        earlier=earlier,
     )
     return sample, effects
 
@@ -49,14 +50,8 @@ def fit_att_gt(engine: str, request: FitRequest, frame: Frame) -> EstimationResu
     """Answer a request for ``att_gt``: analytic standard errors of independent units, normal inference."""
     data = long_data(request, frame)
     started = clock.perf_counter()
-    options = request.options
     sample, effects = group_time(request, frame)
-    window = Window(
-        balance=_number(options, "balance_e", None),
-        low=_number(options, "min_e", -math.inf),  # type: ignore[arg-type]
-        high=_number(options, "max_e", math.inf),  # type: ignore[arg-type]
-    )
-    parameters = aggregate(effects, sample, options.get("aggregation") or "none", window)
+    parameters = averages(request, sample, effects)
     psi = np.column_stack([p.influence for p in parameters])
     matrix = np.asarray(psi.T @ psi / np.longdouble(sample.n_units) ** 2, dtype=np.float64)
     return EstimationResult(
@@ -75,6 +70,17 @@ def fit_att_gt(engine: str, request: FitRequest, frame: Frame) -> EstimationResu
         conditions=small_cohorts(data.cohort, data.unit),
         seconds=clock.perf_counter() - started,
     )
+
+
+def averages(request: FitRequest, sample: Sample, effects: GroupTime) -> tuple[Parameter, ...]:
+    """Return the averages of group-time effects that a request asks for."""
+    options = request.options
+    window = Window(
+        balance=_number(options, "balance_e", None),
+        low=_number(options, "min_e", -math.inf),  # type: ignore[arg-type]
+        high=_number(options, "max_e", math.inf),  # type: ignore[arg-type]
+    )
+    return tuple(aggregate(effects, sample, options.get("aggregation") or "none", window))
 
 
 def long_data(request: FitRequest, frame: Frame) -> LongData:
