@@ -1,6 +1,8 @@
 """How soon are planted faults found, by what, and on how few rows?
 
-Usage: ``python benchmarks/mutants.py [PANELS]``. For each mutant of ``tests/mutants.py`` and ``tests/mutants_more.py``:
+Usage: ``python benchmarks/mutants.py [PANELS]``, or ``--own [WORD ...]`` for the campaign's own draws, the faults of
+``tests/mutants_blind.py`` included (only those whose name has one of
+the words). For each mutant of ``tests/mutants.py`` and ``tests/mutants_more.py``:
 the panels that the comparison with the closed form (of Poisson and logit: with statsmodels) needs, the quantity that
 gives it away, the rows left after shrinking; and the panels that relations and known truth need without any closed form
 (``-``: not within their number of panels, 60 by default).
@@ -16,7 +18,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.mutants import OTHERS, examined, quiet, shrunk, sit
+from tests.mutants_blind import BLIND, base_of
 from tests.mutants_more import FAULTS, ITERATED
+from tests.own_draws import BASES, Room
 
 
 def main() -> None:
@@ -46,5 +50,48 @@ def main() -> None:
     )
 
 
+def own(words: list[str], seed: int = 0) -> None:
+    """Send the mutants through what ``crosscheck campaign --engines +mine=...`` draws,."""
+    started, panels, rows, lost = time.process_time(), [], [], []
+    chosen = {
+        n: m
+        for n, m in (FAULTS | BLIND).items()
+        if not words or any(w in n or (w == "BLIND" and n in BLIND) for w in words)
+    }
+    bases = {n: base_of(n) if n in BLIND else "statsmodels" if n in ITERATED else "oracle" for n in chosen}
+    print(f"{'mutant':44s}{'panels':>7s}  {'by':60s}{'rows':>5s}")
+    for base in BASES:
+        room = Room(base, seed=seed)
+        try:
+            for name in (n for n in chosen if bases[n] == base):
+                seen = next(room.sit(chosen[name]), None)
+                if seen is None:
+                    lost.append(name)
+                    print(f"{name:44s}   not found", flush=True)
+                    continue
+                i = seen.discrepancy.identity
+                left = room.shrunk(chosen[name], seen)
+                print(
+                    f"{name:44s}{seen.panels:7d}  {f'{i.rule}: {i.quantity} ({i.features})'[:58]:60s}{left:5d}",
+                    flush=True,
+                )
+                panels.append(seen.panels)
+                rows.append(left)
+        finally:
+            room.close()
+    print(
+        f"{len(panels)} of {len(chosen)} found within 300 panels from seed {seed}; panels: median "
+        f"{statistics.median(panels):g}, most {max(panels)}; "
+        f"rows: median {statistics.median(rows):g}, most {max(rows)}; missed: {', '.join(lost) or 'none'}; "
+        f"{time.process_time() - started:.0f} s CPU"
+    )
+
+
 if __name__ == "__main__":
-    main()
+    if "--own" in sys.argv:
+        given = sys.argv[sys.argv.index("--own") + 1 :]
+        first = next((int(w.partition("=")[2]) for w in given if w.startswith("--seed=")), 0)
+        with quiet():
+            own([w for w in given if not w.startswith("--seed=")], first)
+    else:
+        main()
