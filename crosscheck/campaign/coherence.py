@@ -29,6 +29,7 @@ class Coherence:
 
     id = "coherence"
     kind: PropertyKind = "relation"
+    always = True
     title = "The numbers of one answer follow from one another."
 
     def applies(self, case: Case) -> str:

@@ -43,6 +43,7 @@ class DesignLaw:
     """
 
     kind: PropertyKind = "relation"
+    always = True
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ import numpy as np
 
 from crosscheck.campaign.choices import Choice, filled, quote, seeded_choice
 from crosscheck.campaign.requests_designs import DESIGNS, draw_designs
+from crosscheck.campaign.requests_roomy import draw_roomy
 from crosscheck.formula import emit, names, parse
 from crosscheck.options import OPTIONS
 from crosscheck.simulate.panel import Panel
@@ -38,14 +39,15 @@ def draw_requests(panel: Panel, seed: int, count: int) -> tuple[FitRequest, ...]
     panel : Panel
     seed : int
     count : int
-        How many estimations; fewer where two are the same. Half of the panels are asked a design besides.
+        How many estimations; fewer where two are the same. Panels are asked a design besides, and those with room
+        for it a staggered or an iterated estimator (:mod:`crosscheck.campaign.requests_roomy`).
     """
     choice = seeded_choice(panel, seed, REQUEST_STREAM)
     found: dict[str, FitRequest] = {}
     for _ in range(count):
         request = draw_request(choice)
         found.setdefault(request.hash, request)
-    for request in draw_designs(panel, seed):
+    for request in (*draw_designs(panel, seed), *draw_roomy(panel, seed)):
         found.setdefault(request.hash, request)
     return tuple(found.values())
 
@@ -107,7 +109,7 @@ def _formula(terms: Sequence[str], effects: Sequence[str], iv: str = "", *, cons
 ALSO: tuple[Also, ...] = ("fitted", "residuals", "log_likelihood", "adj_r2_within", "pseudo_r2", "deviance")
 TESTS: tuple[Also, ...] = ("wald", "f")
 """Of covariances of full rank, whatever the number of clusters."""
-VCOVS = ("iid", "HC1", "CRV1", "CRV1", "CRV1", "two", "HC2", "HC3", "CRV3", "NW", "DK")
+VCOVS = ("iid", "HC1", "CRV1", "CRV1", "two", "two", "HC2", "HC3", "CRV3", "NW", "DK")
 ITERATED_VCOVS = ("iid", "HC1", "CRV1", "CRV1", "two")
 """Of Poisson and logit: those that two engines have."""
 

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from crosscheck.campaign.choices import Choice, filled, quote, seeded_choice
+from crosscheck.campaign.design_arithmetic import indicators, swept, together
 from crosscheck.design_options import DrawKind
 from crosscheck.designs.draws import as_draws, draw_subsets, draw_weights
 from crosscheck.formula import emit, parse
+from crosscheck.frame import Frame
 from crosscheck.simulate.panel import Panel
 from crosscheck.spec import FitRequest, SscSpec, VcovSpec
 
 DESIGN_STREAM = 15_485_863
-RARITY = 2
+RARITY = 1
 """One of so many panels is asked a design beside its estimations."""
 TWO_STAGE = 5
 """One of so many panels with treated units is asked two-stage differences in differences instead."""
@@ -85,11 +87,33 @@ def _terms(choice: Choice) -> tuple[str, ...]:
     return ("treated", *(panel.regressors[: choice.pick((1, 0, 2))]))
 
 
-def _effects(choice: Choice) -> tuple[str, ...]:
+def _effects(choice: Choice, terms: Sequence[str] = ("treated",), group: str = "") -> tuple[str, ...]:
+    """Draw fixed effects beside which the terms vary (in every group), or any where there are none."""
     offered = [("unit", "time"), ("unit", "time"), ("unit",), ()]
     if choice.has("sector"):
         offered.append(("unit", "sector"))
-    return choice.pick(tuple(offered))  # type: ignore[no-any-return]
+    if group:
+        offered.append(("time",))
+    free = [e for e in offered if _varies(choice.panel.frame, terms, e, group)]
+    return choice.pick(tuple(free or offered))  # type: ignore[no-any-return]
+
+
+def _varies(frame: Frame, terms: Sequence[str], effects: Sequence[str], group: str) -> bool:
+    """Say whether each term varies beside effects, and there are rows left, in each group."""
+    used = ("y", *terms)
+    keep = ~np.any([frame[n].missing for n in dict.fromkeys((*used, *effects, *filter(None, (group,))))], axis=0)
+    keep &= np.all([np.isfinite(frame[n].as_float()) for n in used], axis=0)
+    codes = frame[group].codes()[0] if group else np.zeros(frame.nrows, dtype=np.int64)
+    for g in np.unique(codes[keep]):
+        rows = frame.take(keep & (codes == g))
+        blocks = [indicators(together(rows, (e,))) for e in effects]
+        dummies = np.column_stack([np.ones((rows.nrows, 1)), *blocks])
+        x = np.column_stack([rows[t].as_float() for t in terms])
+        left = swept(x, dummies)
+        size = np.sqrt(((x - x.mean(axis=0)) ** 2).sum(axis=0))
+        if (np.sqrt((left**2).sum(axis=0)) <= 1e-6 * size).any() or rows.nrows < np.linalg.matrix_rank(dummies) + 2:
+            return False
+    return bool(keep.any())
 
 
 def _clusters(choice: Choice) -> tuple[str, ...]:
@@ -146,7 +170,8 @@ def _winsorize(choice: Choice, columns: Sequence[str]) -> dict[str, Any] | None:
 
 
 def _placebo(choice: Choice) -> FitRequest | None:
-    panel, terms, effects = choice.panel, _terms(choice), _effects(choice)
+    panel, terms = choice.panel, _terms(choice)
+    effects = _effects(choice, terms)
     vcov = _vcov(choice, ("CRV1", "iid", "HC1"))
     labels = _sample_labels(choice, "unit", ("y", *terms, *effects, "time", *vcov.cluster))
     if len(labels) < 3:
@@ -177,7 +202,8 @@ def _draws(choice: Choice, kind: DrawKind, labels: Sequence[str], *, size: int =
 
 def _wild(estimator: str) -> Callable[[Choice], FitRequest | None]:
     def make(choice: Choice) -> FitRequest | None:
-        terms, effects = _terms(choice), _effects(choice)
+        terms = _terms(choice)
+        effects = _effects(choice, terms)
         cluster = choice.pick(_clusters(choice))
         vcov = VcovSpec(type="CRV1", cluster=(cluster,))
         labels = _sample_labels(choice, cluster, ("y", *terms, *effects, "time"))
@@ -223,12 +249,18 @@ def _entropy(choice: Choice) -> FitRequest:
     )
 
 
+def _in_every_period(panel: Panel) -> bool:
+    """Say whether each period has treated and untreated rows."""
+    codes, d = panel.frame["time"].codes()[0], panel.frame["treated"].as_float()
+    return all(np.unique(d[codes == t]).size == 2 for t in np.unique(codes[codes >= 0]))
+
+
 def _matching(choice: Choice) -> FitRequest:
     panel = choice.panel
     covariates = tuple(panel.regressors[: choice.pick((1, 2))])
     method = choice.pick(("nearest", "nearest", "nearest", "kernel"))
     replace = choice.pick((True, False))
-    by = choice.pick(("pooled", "pooled", "period"))
+    by = choice.pick(("pooled", "pooled", "period") if _in_every_period(panel) else ("pooled",))
     given: dict[str, Any] = {
         "group": "treated",
         "covariates": covariates,
@@ -247,7 +279,7 @@ def _matching(choice: Choice) -> FitRequest:
     if method == "kernel":
         given |= {"kernel": choice.pick(("epanechnikov", "gaussian")), "bandwidth": choice.pick((0.06, 0.3))}
     else:
-        caliper = choice.pick((None, None, 0.5))
+        caliper = choice.pick((None, 0.5, 0.25))
         given |= {
             "distance": choice.pick(("score", "logit")),
             "order": choice.pick(("largest", "smallest", "data")),
@@ -261,10 +293,11 @@ def _matching(choice: Choice) -> FitRequest:
 
 
 def _subgroups(choice: Choice) -> FitRequest:
-    group = choice.pick(tuple(n for n in ("region", "sector", "grade") if choice.has(n)))
+    group, terms = choice.pick(tuple(n for n in ("region", "sector", "grade") if choice.has(n))), _terms(choice)
     vcov = _vcov(choice, ("iid", "CRV1", "HC1"))
     options = filled("subgroups", treatment="treated", group=group)
-    return _request(choice, "subgroups", _terms(choice), _effects(choice), vcov=vcov, options=options, more=(group,))
+    effects = _effects(choice, terms, group)
+    return _request(choice, "subgroups", terms, effects, vcov=vcov, options=options, more=(group,))
 
 
 def _winsor(choice: Choice) -> FitRequest:
