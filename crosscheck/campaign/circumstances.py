@@ -355,10 +355,25 @@ def _with_dummies(matrix: ModelMatrix) -> Floats:
     return np.hstack(blocks)
 
 
+def anticipated_later_cohort(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether a cohort starts after the last period and anticipates its treatment within the sample."""
+    options = case.request.options
+    cohort, time = str(options.get("cohort") or ""), str(options.get("time") or case.request.time or "")
+    if (
+        case.request.estimator != "att_gt"
+        or not options.get("anticipation")
+        or not {cohort, time} <= set(case.frame.names)
+    ):
+        return False
+    starts, last = case.frame[cohort].as_float(), float(np.nanmax(case.frame[time].as_float()))
+    return bool(((starts > last) & (starts <= last + options["anticipation"])).any())
+
+
 CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "ill_conditioned": ill_conditioned,
     "covariate_units": covariate_units,
     "drdid_sign": drdid_sign,
+    "anticipated_later_cohort": anticipated_later_cohort,
     "not_positive_definite": not_positive_definite,
     "last_lag": last_lag,
     "last_unit": last_unit,

@@ -24,6 +24,10 @@ NO_MORE = 1e-15
 """Engines that compute 1 - F(|t|) cannot say more about a p-value."""
 
 
+AVOWED = "the request asks for"
+"""In the notes of an engine that says which degrees of freedom it took instead."""
+
+
 class Coherence:
     """The numbers of one answer follow from one another."""
 
@@ -108,7 +112,7 @@ def _of_fit(result: EstimationResult, case: Case) -> Iterator[Item]:
             yield "", "adj_r2", adjusted, stats.adj_r2, RELATIVE * (1 + abs(adjusted))
     known = next((row.df for row in result.coefs if row.df is not None), None)
     used = result.conventions.distribution
-    if known is None or used != "t" or request.ssc.t_df != "min":
+    if known is None or used != "t" or request.ssc.t_df != "min" or any(AVOWED in n for n in result.conventions.notes):
         return
     if request.vcov.type in ("CRV1", "CRV3"):
         rows = _used_rows(case)

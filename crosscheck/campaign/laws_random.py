@@ -206,6 +206,11 @@ def monte_carlo(request: FitRequest, case: Case, result: EstimationResult) -> It
     block = result.block("panels")
     if block is None:
         raise Reason("the panels are not told")
+    grouping = (o["cluster"], str(o["unit"] or request.unit), str(o["time"] or request.time))
+    sample = sample_of(request, case.frame, (), grouping)
+    judged(sample)
+    assert isinstance(sample, Sample)
+    judged(line(sample.y, sample.x, sample.dummies))
     b = np.array(block["estimate"], dtype=float)
     noise = extra_of(result, "monte_carlo", "noise")
     size = float(np.abs(b).max())
@@ -219,10 +224,6 @@ def monte_carlo(request: FitRequest, case: Case, result: EstimationResult) -> It
     if row is not None:
         yield near(row.term, "estimate", float(b.mean()), row.estimate, size)
         yield near(row.term, "std_error", float(b.std(ddof=1)) / math.sqrt(b.size), row.std_error)
-    grouping = (o["cluster"], str(o["unit"] or request.unit), str(o["time"] or request.time))
-    sample = sample_of(request, case.frame, (), grouping)
-    judged(sample)
-    assert isinstance(sample, Sample)
     clusters = np.unique(case.frame[o["cluster"]].codes()[0][sample.rows]).size
     tail = (1 - o["bounds"]) / 2
     for vcov in o["vcovs"]:

@@ -299,9 +299,8 @@ def _rows(request: FitRequest, sample: Sample, choice: Choice, result: Any) -> t
 
 def _df(result: Any, choice: Choice, family: Family) -> float:
     """Degrees of freedom of the t distribution that linearmodels used; infinity for the normal."""
-    if family != "absorbing" and not choice.debiased:
-        return math.inf
-    return float(result.df_resid)
+    used = bool(getattr(result, "debiased", choice.debiased or family == "absorbing"))
+    return float(result.df_resid) if used else math.inf
 
 
 def _stats(request: FitRequest, sample: Sample, choice: Choice, family: Family, result: Any) -> FitStats:
