@@ -289,7 +289,8 @@ def test_every_design_that_is_drawn_can_be_made_plainer():
 
 def test_a_panel_that_cannot_be_made_smaller_ends_no_campaign(tmp_path, fake_engines, monkeypatch):
     monkeypatch.setattr(confirm, "plainer_request", lambda case, shows: 1 / 0)
-    code, _ = run("--budget", "4p", "--engines", "oracle,fake.sign", "--properties", "engines_agree", "--out", tmp_path)
+    asked = ("--budget", "4p", "--engines", "oracle,fake.sign", "--properties", "engines_agree", "--shrink", "60")
+    code, _ = run(*asked, "--out", tmp_path)
     assert code == 1
     assert is_complete(read_events(tmp_path / CAMPAIGN_FILE))
     assert {f["says"] for f in lines(tmp_path, "finding") if f["status"] == "new"} == {

@@ -221,12 +221,15 @@ def mediation(request: FitRequest, case: Case, result: EstimationResult) -> Iter
     codes, labels = case.frame[o["cluster"]].codes()
     place = np.array([counts.get(labels[c], -1) for c in codes[sample.rows]])
     table = np.array([int(d, 36) for d in o["draws"]["codes"]]).reshape(-1, len(counts))
-    drawn = []
+    drawn: list[tuple[float, float, float]] = []
     for row in table:
-        drawn.append([float("nan")] * 3)
-        weights = row[place].astype(float)
-        one_, two_, three_ = _three(sample, m, weights)
-        drawn[-1] = [one_.coef[at], three_.coef[at + 1], two_.coef[at] * three_.coef[0]]
+        try:
+            one_, two_, three_ = _three(sample, m, row[place].astype(float))
+        except Reason:
+            continue  # an effect is not identified in this draw, or has no digits
+        drawn.append((float(one_.coef[at]), float(three_.coef[at + 1]), float(two_.coef[at] * three_.coef[0])))
+    if len(drawn) < 2 or extra_of(result, "effect:indirect", "n_draws") != len(drawn):
+        raise Reason("which draws identify the effects is a matter of thresholds")
     level = request.conf_level
     for column, name in zip(np.array(drawn).T, ("total", "direct", "indirect"), strict=True):
         size = float(np.abs(column).max())

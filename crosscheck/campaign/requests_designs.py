@@ -50,6 +50,7 @@ def _offered(panel: Panel) -> tuple[str, ...]:
     found = ["placebo", "wild_bootstrap", "placebo", "wild_bootstrap", "inference_grid", "monte_carlo"]
     if panel.regressors:
         found += ["entropy", "psm_did", "psm_did", "winsor_feols", "mediation", "mediation", "psm_did", "entropy"]
+        found += ["mediation", "psm_did"]
     if any(name in panel.frame for name in ("region", "sector", "grade")):
         found += ["subgroups"] * 4
     return tuple(found)
@@ -287,7 +288,8 @@ def _matching(choice: Choice) -> FitRequest:
             "caliper": caliper,
             "caliper_scale": choice.pick(("sd", "absolute", "sd_pooled")),
         }
-    terms, effects = ("treated", *covariates[:1]), _effects(choice)
+    terms = ("treated", *covariates[:1])
+    effects = _effects(choice, terms)
     vcov = _vcov(choice, ("iid", "CRV1", "HC1"))
     return _request(choice, "psm_did", terms, effects, vcov=vcov, options=filled("psm_did", **given), more=covariates)
 
@@ -306,15 +308,15 @@ def _winsor(choice: Choice) -> FitRequest:
     cut = {"columns": (name,), "quantile": choice.pick(QUANTILES), "action": choice.pick(("clip", "trim"))}
     cut |= choice.pick(({"lower": 0.05, "upper": 0.95}, {"lower": 0.0, "upper": 0.8}, {"lower": 0.01, "upper": 0.99}))
     vcov = _vcov(choice, ("iid", "CRV1", "HC1", "two", "CRV3", "DK"))
-    effects = _effects(choice)
+    effects = _effects(choice, ("treated", panel.regressors[0]))
     options = filled("winsor_feols", winsorize=cut, constant=choice.one_in(4))
     return _request(choice, "winsor_feols", ("treated", panel.regressors[0]), effects, vcov=vcov, options=options)
 
 
 def _mediation(choice: Choice) -> FitRequest | None:
     panel = choice.panel
-    mediator, effects = panel.regressors[0], _effects(choice)
-    terms = ("treated", *panel.regressors[1 : choice.pick((1, 2))])
+    mediator, terms = panel.regressors[0], ("treated", *panel.regressors[1 : choice.pick((1, 2))])
+    effects = _effects(choice, (*terms, mediator))
     given: dict[str, Any] = {"treatment": "treated", "mediator": mediator, "quantile": choice.pick(QUANTILES)}
     if choice.pick((False, True)):
         cluster = choice.pick(_clusters(choice))
@@ -342,7 +344,8 @@ def _monte_carlo(choice: Choice) -> FitRequest:
         seed=choice.panel.spec.seed,
     )
     vcov = VcovSpec(type="CRV1", cluster=(cluster,))
-    return _request(choice, "monte_carlo", _terms(choice), _effects(choice), vcov=vcov, options=options)
+    terms = _terms(choice)
+    return _request(choice, "monte_carlo", terms, _effects(choice, terms), vcov=vcov, options=options)
 
 
 _MAKERS: dict[str, Callable[[Choice], FitRequest | None]] = {
