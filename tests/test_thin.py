@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import json
 import math
 import os
@@ -24,6 +23,7 @@ from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.eras import adapter_for, changed_defaults, packages, release
 from crosscheck.upgrade.sides import run_side
 from crosscheck.upgrade.state import make_side
+from crosscheck.upgrade.translate import calls_of
 
 THIN = Path(__file__).parents[1] / "crosscheck" / "upgrade" / "thin"
 ALL = ("coefs", "stats", "vcov", "fitted", "residuals", "predict_new", "fixef")
@@ -214,7 +214,7 @@ STUDIES = Path(__file__).parents[1] / "fixtures" / "studies"
 )
 def test_a_study_through_the_thin_worker_says_what_the_engine_says(package, study, least):
     """Two roads to one number: the call of a user with all conventions written out, and crosscheck's own engine."""
-    found = importlib.import_module(f"crosscheck.upgrade.translate_{package}").calls_of(load_study(STUDIES / study))
+    found = calls_of(load_study(STUDIES / study), package)
     cases = [c for c in found.values() if isinstance(c, Case)]
     reasons = [c for c in found.values() if isinstance(c, str)]
     assert cases

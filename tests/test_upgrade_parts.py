@@ -379,15 +379,14 @@ def test_what_follows_from_an_explained_standard_error_has_its_cause():
 
 @pytest.mark.parametrize(("package", "function"), [("differences", "ATTgt"), ("diff-diff", "CallawaySantAnna")])
 def test_group_time_effects_are_asked_in_the_words_of_other_packages(package, function):
-    import importlib
     from pathlib import Path
 
     from crosscheck.study import load_study
     from crosscheck.upgrade.cases import Case
+    from crosscheck.upgrade.translate import calls_of
 
-    module = importlib.import_module(f"crosscheck.upgrade.translate_{package.replace('-', '_')}")
     study = load_study(Path(__file__).parents[1] / "fixtures" / "studies" / "mpdta")
-    found = module.calls_of(study)
+    found = calls_of(study, package)
     dynamic = found["extra_did", "notyet_dynamic"]
     assert isinstance(dynamic, Case)
     assert dynamic.call.function == function

@@ -7,13 +7,16 @@ import importlib.util
 from collections.abc import Mapping
 
 from crosscheck.study import Study
+from crosscheck.upgrade import translation
 from crosscheck.upgrade.cases import Case
 
 
-def calls_of(study: Study, package: str) -> Mapping[tuple[str, str], Case | str]:
-    """Return the calls of a study's columns, or why a column has none; empty for a package without a thin worker."""
+def calls_of(study: Study, package: str) -> Mapping[translation.Key, Case | str]:
+    """Return the calls of a study's columns, or why a column has none; empty for a package without a translator.
+
+    A translator is a module with a function ``written``, which turns a request and its rows into a call.
+    """
     name = f"crosscheck.upgrade.translate_{package.replace('-', '_')}"
     if importlib.util.find_spec(name) is None:
         return {}
-    found: Mapping[tuple[str, str], Case | str] = importlib.import_module(name).calls_of(study)
-    return found
+    return translation.calls_of(study, importlib.import_module(name).written)

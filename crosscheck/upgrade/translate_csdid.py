@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,16 +10,8 @@ from crosscheck.engines._oracle_did import long_data
 from crosscheck.engines.csdid import CsdidEngine
 from crosscheck.frame import Column, Frame
 from crosscheck.spec import FitRequest
-from crosscheck.study import Study
-from crosscheck.upgrade import translation
 from crosscheck.upgrade.calls import Call
-from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.translation import NoCall, Written
-
-
-def calls_of(study: Study) -> Mapping[translation.Key, Case | str]:
-    """Return the case of each column of a study, or why it has none."""
-    return translation.calls_of(study, written)
 
 
 def written(request: FitRequest, frame: Frame) -> Written:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from crosscheck.frame import Frame
 from crosscheck.spec import FitRequest
-from crosscheck.study import Study
-from crosscheck.upgrade import translation
 from crosscheck.upgrade.calls import Call
-from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.group_time import group_time_rows
 from crosscheck.upgrade.translate_differences import CONTROLS
 from crosscheck.upgrade.translation import NoCall, Written
@@ -18,11 +14,6 @@ from crosscheck.upgrade.translation import NoCall, Written
 KINDS = {"simple": "simple", "dynamic": "event_study", "group": "group"}
 TRIM = 1e-6
 """did leaves out controls with a propensity of 0.995 and more, diff-diff pulls scores in by one in a hundred."""
-
-
-def calls_of(study: Study) -> Mapping[translation.Key, Case | str]:
-    """Return the case of each column of a study, or why it has none."""
-    return translation.calls_of(study, written)
 
 
 def written(request: FitRequest, frame: Frame) -> Written:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from crosscheck.frame import Frame
 from crosscheck.spec import FitRequest
-from crosscheck.study import Study
-from crosscheck.upgrade import translation
 from crosscheck.upgrade.calls import Call
-from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.group_time import group_time_rows
 from crosscheck.upgrade.translation import NoCall, Written
 
 METHODS = {"dr": "dr", "reg": "reg", "ipw": "std_ipw"}
 CONTROLS = {"nevertreated": "never_treated", "notyettreated": "not_yet_treated"}
 KINDS = {"simple": "simple", "dynamic": "event", "group": "cohort", "calendar": "time"}
-
-
-def calls_of(study: Study) -> Mapping[translation.Key, Case | str]:
-    """Return the case of each column of a study, or why it has none."""
-    return translation.calls_of(study, written)
 
 
 def written(request: FitRequest, frame: Frame) -> Written:

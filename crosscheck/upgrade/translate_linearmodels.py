@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from crosscheck.conventions import is_nested
@@ -14,18 +13,11 @@ from crosscheck.engines.linearmodels import PANEL_EFFECTS, Linearmodels
 from crosscheck.formula import parse
 from crosscheck.frame import Frame
 from crosscheck.spec import FitRequest
-from crosscheck.study import Study
 from crosscheck.upgrade import translation
 from crosscheck.upgrade.calls import Call
-from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.translation import Matrices, NoCall, Written
 
 WANT = ("coefs", "stats", "vcov", "fitted", "residuals")
-
-
-def calls_of(study: Study) -> Mapping[translation.Key, Case | str]:
-    """Return the case of each column of a study, or why it has none."""
-    return translation.calls_of(study, written)
 
 
 def written(request: FitRequest, frame: Frame) -> Written:

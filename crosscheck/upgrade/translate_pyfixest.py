@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,19 +22,12 @@ from crosscheck.engines.pyfixest import (
 from crosscheck.formula import functions
 from crosscheck.frame import Column, Frame
 from crosscheck.spec import FitRequest
-from crosscheck.study import Study
 from crosscheck.upgrade import translation
 from crosscheck.upgrade.calls import Call
-from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.translation import NoCall, Rows, Written
 
 PLAIN_LEVEL = 0.95
 ORDER, UNIT = "period_number", "unit_number"
-
-
-def calls_of(study: Study) -> Mapping[translation.Key, Case | str]:
-    """Return the case of each column of a study, or why it has none."""
-    return translation.calls_of(study, written)
 
 
 def written(request: FitRequest, frame: Frame) -> Written:

@@ -21,18 +21,11 @@ from crosscheck.engines.statsmodels import (
 )
 from crosscheck.frame import Frame
 from crosscheck.spec import FitRequest
-from crosscheck.study import Study
 from crosscheck.upgrade import translation
 from crosscheck.upgrade.calls import Call
-from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.translation import NoCall, Written
 
 PLAIN_LEVEL = 0.95
-
-
-def calls_of(study: Study) -> Mapping[translation.Key, Case | str]:
-    """Return the case of each column of a study, or why it has none."""
-    return translation.calls_of(study, written)
 
 
 def written(request: FitRequest, frame: Frame) -> Written:
