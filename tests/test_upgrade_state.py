@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from crosscheck.bridge import environments
 from crosscheck.bridge.interpreters import THIS, find_python, require_python
 from crosscheck.errors import EngineMissing, UsageError
 from crosscheck.upgrade import aligned, eras, origins
@@ -219,7 +220,6 @@ def test_a_changed_default_is_written_out_for_replay():
 
 
 def test_an_engine_gets_the_packages_of_the_side_and_what_its_worker_stands_on(tmp_path, monkeypatch):
-    from crosscheck.bridge import environments
     from crosscheck.upgrade.eras import adapter_for
     from crosscheck.upgrade.sides import Side
 
@@ -260,3 +260,47 @@ def test_a_wheel_can_be_built_where_neither_uv_nor_pip_is(monkeypatch, tmp_path)
     assert python != sys.executable
     done = subprocess.run([python, "-m", "pip", "--version"], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("pip ")
+
+
+def test_two_sides_whose_pins_differ_are_two_environments(tools, tmp_path):
+    make_sides(
+        "pyfixest",
+        (Asked(what="0.60.0", pins=("numpy==1.26.4",)), Asked(what="0.60.0", pins=("numpy==2.3.5",))),
+        cache=tmp_path / "cache",
+    )
+    made = [line for line in tools.read_text("utf-8").splitlines() if line.startswith("venv")]
+    assert len(made) == 2
+
+
+def _environment(folder: Path, **versions: str) -> environments.Environment:
+    folder.mkdir(parents=True, exist_ok=True)
+    return environments.Environment(
+        name=folder.name, folder=folder, python=folder / "bin/python", requirements=("p==1",), versions=versions
+    )
+
+
+def test_a_side_takes_the_versions_of_its_row_one_by_one_where_it_cannot_take_all(tmp_path, monkeypatch):
+    asked = []
+
+    def provided(plan, recipe, cache, say):
+        asked.append(recipe.constraints)
+        if "pandas==1.5.3" in recipe.constraints:
+            raise EngineMissing("no version of pandas satisfies both")
+        return _environment(tmp_path / "c", numpy="1.26.4", pandas="3.1.1")
+
+    monkeypatch.setattr(aligned, "provided", provided)
+    plans = {
+        i: aligned.Plan(first=f"pyfixest=={v}", label=v, adapter=eras.adapter_for("pyfixest", v), companions=())
+        for i, v in enumerate(("0.40.1", "0.60.0"))
+    }
+    row = aligned.Row(plans=plans, cache=tmp_path, say=lambda _: None)
+    row.built = {
+        0: _environment(tmp_path / "a", numpy="1.26.4", pandas="1.5.3"),
+        1: _environment(tmp_path / "b", numpy="2.4.6", pandas="3.1.1"),
+    }
+    row.settle(1)
+    assert row.built[1].versions == {"numpy": "1.26.4", "pandas": "3.1.1"}
+    before = len(asked)
+    row.built[1] = _environment(tmp_path / "b", numpy="2.4.6", pandas="3.1.1")
+    row.settle(1)
+    assert len(asked) == before + 1  # what the package does not allow is asked once

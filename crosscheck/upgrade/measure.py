@@ -169,7 +169,8 @@ def _quantity(
     both = ~np.isnan(x) & ~np.isnan(y)
     if not both.any():
         return
-    gaps = np.where(both, np.abs(x - y), 0.0)
+    with np.errstate(invalid="ignore"):  # infinite on both sides
+        gaps = np.where(both, np.abs(x - y), 0.0)
     gaps = np.where(both & np.isinf(x) & (x == y), 0.0, gaps)
     own = float(np.max(np.abs(x[both]), initial=0.0))
     unit = max(own, scale if quantity in FITTED else 0.0) or 1.0
