@@ -212,6 +212,37 @@ def test_the_sign_excuses_the_standard_error_that_it_gives_and_no_other():
         assert (match.id if match else None) == known
 
 
+def test_a_weighted_r2_after_instruments_has_to_move_with_the_scale_of_the_weights():
+    spec = PanelSpec(units=8, periods=4, regressors=1, instruments=1, weights="analytic", seed=3)
+    case = case_of(spec, "`y` ~ `x1` | `endog` ~ `z1`", weights={"column": "weight"})
+    found = one("r.fixest", "r2", case)
+    right = ORACLE.fit(case.request, case.frame)
+
+    def moving(name, request, frame):
+        return right.with_(stats=replace(right.stats, r2=float(frame["weight"].as_float().sum()) / 1e3))
+
+    assert recognised(found, case, moving).id == "fixest.r2_weighted_iv"
+    assert recognised(found, case, lambda *_: right) is None
+
+
+def test_fitted_values_after_instruments_have_to_be_those_of_the_second_stage():
+    spec = PanelSpec(units=8, periods=4, regressors=1, instruments=1, seed=3)
+    case = case_of(spec, "`y` ~ `x1` | `endog` ~ `z1`", also=("fitted",))
+    right = ORACLE.fit(case.request, case.frame)
+    structural = np.array(right.block("rows")["fitted"], dtype=float)
+    matrix = model_matrix(parse(case.request.formula), case.frame)
+    first = np.column_stack([matrix.X, matrix.instruments])
+    gap = first @ np.linalg.lstsq(first, matrix.endogenous[:, 0], rcond=None)[0] - matrix.endogenous[:, 0]
+    second = structural + gap * right.coef("endog").estimate
+    found = one("r.fixest", "fitted", case)
+    found = replace(found, identity=replace(found.identity, against="oracle"))
+    for values, known in ((second, "fixest.iv_fitted"), (second * 1.001, None)):
+        block = replace(right.block("rows"), values=(tuple(values.tolist()),), quantities=("fitted",))
+        theirs = right.with_(engine="r.fixest", blocks=(block,))
+        match = recognised(found, case, lambda n, *_, t=theirs: t if n == "r.fixest" else right)
+        assert (match.id if match else None) == known
+
+
 def test_every_row_without_a_message_is_held_to_a_circumstance_or_a_folder():
     """A row by region alone would hide whatever else happens there."""
     for row in known_rows():

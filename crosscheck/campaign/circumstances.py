@@ -80,6 +80,51 @@ def drdid_sign(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     return abs(again - found.std_error) <= 1e-6 * found.std_error
 
 
+def second_stage(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether fixest's fitted values are the other engine's with the endogenous regressors at their first stage."""
+    matrix, who = _matrix(case), one.identity
+    if matrix is None or not matrix.endogenous.shape[1]:
+        return False
+    found = []
+    for engine in (who.engine, who.against):
+        result = fit(engine, case.request, case.frame)
+        block = result.block("rows")
+        if block is None or "fitted" not in block.quantities:
+            return False
+        found.append((result, np.array([np.nan if v is None else v for v in block["fitted"]], dtype=np.float64)))
+    (theirs, second), (_, structural) = found
+    slopes = [theirs.coef(name) for name in matrix.endogenous_names]
+    if any(row is None or row.estimate is None for row in slopes):
+        return False
+    b = np.array([row.estimate for row in slopes if row is not None], dtype=np.float64)
+    root = np.ones(matrix.y.size)
+    if case.request.weights is not None:
+        root = np.sqrt(case.frame[case.request.weights.column].as_float()[matrix.rows])
+    first = np.hstack([_with_dummies(matrix), matrix.instruments])
+    size = np.linalg.norm(first, axis=0)
+    first = first[:, size > 0] / size[size > 0]
+    gamma = np.linalg.lstsq(first * root[:, None], matrix.endogenous * root[:, None], rcond=1e-12)[0]
+    expected = np.full(case.frame.nrows, np.nan)
+    expected[matrix.rows] = structural[matrix.rows] + (first @ gamma - matrix.endogenous) @ b
+    there = np.isfinite(expected) & np.isfinite(second)
+    scale = float(np.abs(second[there]).max(initial=0.0))
+    return bool(there.any()) and bool(np.all(np.abs(expected - second)[there] <= 1e-6 * scale))
+
+
+def scale_of_weights(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the engine's own number moves when all weights are multiplied by ten, which says nothing new."""
+    weights = case.request.weights
+    if weights is None or one.identity.quantity not in ("r2", "adj_r2", "r2_within"):
+        return False
+    tenfold = Column(weights.column, "float", case.frame[weights.column].as_float() * 10.0)
+    columns = tuple(tenfold if c.name == weights.column else c for c in case.frame.columns)
+    values = []
+    for frame in (case.frame, Frame(columns, case.frame.nrows)):
+        values.append(getattr(fit(one.identity.engine, case.request, frame).stats, one.identity.quantity))
+    a, b = (math.nan if v is None else float(v) for v in values)
+    return abs(a - b) > 1e-6 * max(abs(a), abs(b))
+
+
 def not_positive_definite(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether the covariance, as one of the engines gives it, is singular, has a negative variance, or is NaN.
 
@@ -374,6 +419,8 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "covariate_units": covariate_units,
     "drdid_sign": drdid_sign,
     "anticipated_later_cohort": anticipated_later_cohort,
+    "second_stage": second_stage,
+    "scale_of_weights": scale_of_weights,
     "not_positive_definite": not_positive_definite,
     "last_lag": last_lag,
     "last_unit": last_unit,

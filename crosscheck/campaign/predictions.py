@@ -173,7 +173,8 @@ def determined(request: FitRequest, frame: Frame, train: NDArray[np.bool_]) -> N
         seen &= np.isin(codes, levels)
         dummies.append((codes[:, None] == levels).astype(np.float64))
     design = np.column_stack([matrix.X, *dummies])
-    design = design / np.maximum(np.sqrt((design[inside] ** 2).sum(axis=0)), 1e-300)
+    size = np.sqrt((design[inside] ** 2).sum(axis=0))
+    design = design / np.where(size > 0, size, 1.0)
     _, s, vt = np.linalg.svd(design[inside], full_matrices=False)
     basis = vt[s > 1e-9 * s[0]] if s.size else vt[:0]
     rest = design - (design @ basis.T) @ basis

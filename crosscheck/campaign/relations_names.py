@@ -106,6 +106,8 @@ def shift_periods(case: Case, rng: np.random.Generator) -> Twin | str:
     moved = request
     if formula is not None and in_terms(formula)[time]:
         moved = with_request(request, formula=emit(_moved_reference(formula, time, by)))
+    if isinstance(request.options.get("start"), int | float):  # of the placebo's treatment, counted as the periods are
+        moved = with_request(moved, options={**moved.options, "start": request.options["start"] + by})
     return _twin(case, put(case.frame, *made), moved, Carry(rename=_Moved(time, by, bool(cohort))))
 
 

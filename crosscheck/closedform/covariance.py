@@ -115,7 +115,8 @@ def covariance(
         assert grouping.time is not None
         matrix = serial(fit, vcov, grouping)
     factor = small.k_factor * (small.g_factors[0] if vcov in conventions.SERIAL else 1.0)
-    out = np.asarray(matrix * factor, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # without degrees of freedom: a variance of zero times an infinite factor
+        out = np.asarray(matrix * factor, dtype=np.float64)
     repaired = False
     if repair and np.isfinite(out).all():
         out, repaired = conventions.repair_eigenvalues(out)

@@ -109,4 +109,7 @@ def averages(event: Floats, cohort: Floats, mass: Floats, kind: str, period_name
         keys = [(f"cohort::{c:.15g}", (cohort == c) & (event >= 0)) for c in np.unique(cohort[event >= 0])]
     else:
         keys = [("ATT", event >= 0)]
+    keys = [(term, mine) for term, mine in keys if mass[mine].sum() > 0]
+    if not keys:
+        raise DataError("no effect after treatment is left to average")
     return tuple(Average(term=term, weights=np.where(mine, mass, 0) / mass[mine].sum()) for term, mine in keys)

@@ -95,7 +95,9 @@ def bias_reduced(
     df = np.empty(k)
     for j in range(k):
         gram = columns[:, j] @ columns[:, j].T
-        df[j] = np.trace(gram) ** 2 / np.sum(gram**2)
+        spread = float(np.sum(gram**2))
+        # a term whose every cluster is fitted exactly has no variance and no degrees of freedom
+        df[j] = float(np.trace(gram)) ** 2 / spread if spread > 0 else np.nan
     return BiasReduced(matrix=halves.T @ halves, df=df)
 
 
