@@ -22,6 +22,7 @@ from crosscheck.campaign.corpus import CORPUS_FILE, read_corpus
 from crosscheck.campaign.coverage import coverage, possible_quirks
 from crosscheck.campaign.differential import EnginesAgree, pair_cells, primary
 from crosscheck.campaign.executors import executor_of
+from crosscheck.campaign.families import DRAW_MORE, FAMILIES, WHY_NOT, family_of, meetings, reason_of
 from crosscheck.campaign.known import KnownDiscrepancy, known_rows, recognise
 from crosscheck.campaign.plainer import plainer_request
 from crosscheck.campaign.plan import PROFILES, cases_of, panel_of
@@ -490,7 +491,8 @@ def test_recorded_answers_of_r_are_sealed_and_fit_the_panels_of_today():
 
 def test_an_edited_corpus_is_refused(tmp_path):
     lines_ = gzip.decompress((ROOT / CORPUS_FOLDER / CORPUS_FILE).read_bytes()).decode("utf-8").splitlines()
-    lines_[5] = re.sub(r'"estimate": -?\d', '"estimate": 8', lines_[5], count=1)
+    at = next(k for k, line in enumerate(lines_) if re.search(r'"estimate": -?[0-79]', line))
+    lines_[at] = re.sub(r'"estimate": -?[0-79]', '"estimate": 8', lines_[at], count=1)
     (tmp_path / CORPUS_FILE).write_bytes(gzip.compress("\n".join(lines_).encode("utf-8")))
     with pytest.raises(CrosscheckError, match="changed after it was recorded"):
         read_corpus(tmp_path)
@@ -540,3 +542,57 @@ def test_a_wrong_fitted_value_is_a_discrepancy():
     found = list(primary(cells, right, wrong, request))
     assert [d.identity.quantity for d in found] == ["fitted"]
     assert found[0].term == "row 1"
+
+
+# --- what is reached -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_300_panels_draw_every_trait_for_every_family_of_estimators_or_say_why_not(profile):
+    settings = settings_of(profile, ("oracle",), ("engines_agree",), 0)
+    events = []
+    for number in range(300):
+        panel = panel_of(settings, number)
+        cases = [{"compared": 1, "features": features(r)} for r in draw_requests(panel, number, settings.requests)]
+        events.append({"event": "panel", "spec": panel.spec.changes(), "cases": cases})
+    found = meetings(events)
+    by_chance = found.none.get(DRAW_MORE, ())
+    assert sum(row.count(",") + 1 for row in by_chance) <= 8, by_chance
+    assert set(found.none) - {DRAW_MORE} <= {why for _, _, why in WHY_NOT}
+    reached = {family for counts in found.traits.values() for family in counts}
+    assert reached == set(FAMILIES)
+    for word in ("iid", "HC1", "CRV1", "CRV1:2", "CRV3", "DK", "NW", "ssc"):
+        assert sum(found.options[word].values()) >= 20, word
+    assert min(found.traits[f"ids={name}"].get("2 effects", 0) for name in ("huge", "na_like", "logical")) > 0
+
+
+def test_families_are_told_by_the_features_of_a_request():
+    told = {
+        **{
+            "feols iid": "OLS",
+            "feols CRV1 fe:1 lag": "1 effect",
+            "feols CRV1 fe:2": "2 effects",
+            "feols fe:3": "3 effects",
+        },
+        **{"feols iid fe:2 iv i": "IV", "feols HC1 fe:2 i": "i()", "feols iid fe:1 fe^fe": "effects^"},
+        **{"fepois iid": "Poisson", "feglm iid probit": "logit", "att_gt iid dr": "ATT(g,t)", "re iid swar": "random"},
+        **{
+            "between iid": "random",
+            "placebo CRV1 fe:2": "designs",
+            "sunab iid fe:2": "Sun-Abraham",
+            "did2s iid": "two-stage",
+        },
+    }
+    assert {text: family_of(text) for text in told} == told
+    assert reason_of("instruments", "ATT(g,t)") == "has no instruments"
+    assert reason_of("holes", "IV") == ""
+
+
+def test_a_report_shows_what_each_family_met_and_what_none_met():
+    row = {"rule": "engines_agree", "features": "feols HC1 fe:2", "status": "agrees", "compared": 9, "engines": {}}
+    panel = {"event": "panel", "number": 0, "seed": 0, "spec": {"ids": "huge"}, "rows": 4, "cases": [row]}
+    found = meetings([panel]).to_json()
+    assert found["traits"]["ids=huge"] == {"2 effects": 1}
+    assert found["options"]["HC1"] == {"2 effects": 1}
+    assert any(text.startswith("ids=huge: OLS, 1 effect, 3 effects") for text in found["not_met"][DRAW_MORE])
+    assert any(text.startswith("instruments: ATT(g,t)") for text in found["not_met"]["has no instruments"])

@@ -34,6 +34,8 @@ Floats = NDArray[np.float64]
 Check = Callable[[Case], tuple[Discrepancy, ...]]
 Circumstance = Callable[[Case, Discrepancy, Fit, Check], bool]
 SINGULAR = 1e-10
+NEARLY = 1e-6
+"""Of a regressor's largest value: engines call it collinear from 1e-5 (pyfixest's sum of squares) to 1e-12 on."""
 
 
 def ill_conditioned(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
@@ -48,6 +50,18 @@ def ill_conditioned(case: Case, one: Discrepancy, fit: Fit, check: Check) -> boo
     except CrosscheckError:
         return False
     return not any(one.identity.same_bug(d.identity) for d in found)
+
+
+def rank_of_offsets(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the columns are of full rank, and not as they stand: one is far from zero, or in huge units."""
+    matrix = _matrix(case)
+    if matrix is None or not matrix.X.size:
+        return False
+    constant = np.ptp(matrix.X, axis=0) == 0
+    centred = matrix.X - np.where(constant, 0.0, matrix.X.mean(axis=0))
+    centred = centred / np.maximum(np.abs(centred).max(axis=0), 1e-300)
+    k = matrix.X.shape[1]
+    return bool(int(np.linalg.matrix_rank(matrix.X)) < k == int(np.linalg.matrix_rank(centred)))
 
 
 def covariate_units(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
@@ -319,6 +333,28 @@ def cancels(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     return bool(seen) and all(seen)
 
 
+def singular(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether something that an engine inverts has no inverse, or hardly one.
+
+    A regressor that others and the effects span, as many coefficients as rows, a row or cluster fitted whatever its
+    outcome, a fit without residuals. Of iterated estimators, instruments and designs nothing is shown, nor denied.
+    """
+    matrix = _matrix(case)
+    if matrix is None or case.request.estimator != "feols" or parse(case.request.formula).iv is not None:
+        return True
+    weights = case.request.weights
+    kept = np.ones(matrix.rows.size, dtype=bool)
+    if weights is not None:
+        kept = case.frame[weights.column].as_float()[matrix.rows] > 0
+    left, k = _with_dummies(matrix)[kept], matrix.X.shape[1]
+    if int(np.linalg.matrix_rank(left[:, k:])) + k >= left.shape[0]:
+        return True
+    others = (np.delete(left, j, axis=1) for j in range(k))
+    if any(_left(rest, left[:, j]) < NEARLY for j, rest in enumerate(others)):
+        return True
+    return leverage_one(case, one, fit, check) or perfect_fit(case, one, fit, check)
+
+
 def no_reference_period(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether no treated row is one period before its treatment: the reference of an event study is none."""
     options = case.request.options
@@ -430,7 +466,9 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "perfect_fit": perfect_fit,
     "redundant_effects": redundant_effects,
     "leverage_one": leverage_one,
+    "rank_of_offsets": rank_of_offsets,
     "cancels": cancels,
+    "singular": singular,
     "no_reference_period": no_reference_period,
     "constant_regressor": constant_regressor,
     "constant_outcome": constant_outcome,

@@ -35,6 +35,7 @@ class Coherence:
     kind: PropertyKind = "relation"
     always = True
     title = "The numbers of one answer follow from one another."
+    always = True
 
     def applies(self, case: Case) -> str:
         """Return an empty string: every answer can be looked at."""

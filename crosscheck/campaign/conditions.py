@@ -13,6 +13,7 @@ from itertools import combinations
 from crosscheck.campaign.case import Ask, Case, Checked, Discrepancy, Fit, Identity, PropertyKind, features
 from crosscheck.campaign.columns import NOTHING
 from crosscheck.campaign.differential import EnginesAgree
+from crosscheck.engines import family
 from crosscheck.results import EstimationResult
 
 CLASSES: Mapping[str, re.Pattern[str]] = {
@@ -70,7 +71,7 @@ def _said(reference: EstimationResult, candidate: EstimationResult) -> Iterator[
         yield "dropped", _plain(reference.dropped), _plain(candidate.dropped)
     mine, theirs = classes_of(reference), classes_of(candidate)
     for name, speakers in SPEAKS.items():
-        if reference.engine in speakers and candidate.engine in speakers:
+        if family(reference.engine) in speakers and family(candidate.engine) in speakers:
             yield f"warning:{name}", name if name in mine else "silent", name if name in theirs else "silent"
 
 

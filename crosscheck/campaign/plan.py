@@ -12,7 +12,7 @@ from crosscheck.campaign.case import Case, Property
 from crosscheck.campaign.properties import properties
 from crosscheck.campaign.requests import draw_requests
 from crosscheck.simulate.panel import Panel, make_panel
-from crosscheck.simulate.space import Limits, seeded_spec
+from crosscheck.simulate.space import Limits, varied_spec
 from crosscheck.spec import FitRequest, Model
 
 PROPERTY_STREAM = 104_729
@@ -78,7 +78,7 @@ class Settings(Model):
 def panel_of(settings: Settings, number: int) -> Panel:
     """Return the panel that stands at a place of a campaign, counted from 0."""
     seed = settings.seed + number
-    return make_panel(seeded_spec(seed, settings.limits_of(seed)))
+    return make_panel(varied_spec(seed, settings.limits_of(seed)))
 
 
 def cases_of(settings: Settings, number: int) -> Iterator[Case]:

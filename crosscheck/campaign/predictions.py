@@ -56,7 +56,7 @@ class PredictionsAgree:
 
     def _willing(self, case: Case) -> tuple[str, ...]:
         asked = _asked(case)
-        return tuple(e for e in PREDICTORS if e in case.engines and engines.get(e).supports(asked))
+        return tuple(e for e in case.engines if engines.family(e) in PREDICTORS and engines.get(e).supports(asked))
 
     def asks(self, case: Case) -> Sequence[Ask]:
         """Return one fit for each engine that predicts."""

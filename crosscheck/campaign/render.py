@@ -8,6 +8,7 @@ from typing import Any
 
 from crosscheck.campaign.case import Identity
 from crosscheck.campaign.coverage import coverage
+from crosscheck.campaign.families import DRAW_MORE, FAMILIES, meetings
 from crosscheck.campaign.known import known_rows
 from crosscheck.campaign.stream import is_complete
 from crosscheck.canon import dumps
@@ -48,6 +49,7 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
         "engines": {k: dict(v) for k, v in sorted(engines.items())},
         "discrepancies": sorted(met.values(), key=lambda m: (m["kind"] != "new", m["kind"], -m["count"])),
         "findings": [dict(f) for f in findings],
+        "families": meetings(panels).to_json(),
         "coverage": coverage(panels, events[0]["settings"]["properties"]).to_json(),
     }
 
@@ -114,7 +116,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     lines += [f"- {_cell(rule)}: {count}" for rule, count in report["explained"].items()] or ["None."]
     lines += ["", "## Why cases were not compared", ""]
     lines += [f"- {_cell(reason)}: {count}" for reason, count in report["not_compared"].items()] or ["None."]
-    lines += ["", *_coverage(report)]
+    lines += ["", *_families(report), "", *_coverage(report)]
     return "\n".join(lines) + "\n"
 
 
@@ -150,6 +152,21 @@ def _discrepancies(report: Mapping[str, Any]) -> list[str]:
             )
         lines.append("")
     return lines
+
+
+def _families(report: Mapping[str, Any]) -> list[str]:
+    found = report["families"]
+    lines = ["## Coverage: cases with compared numbers, by family of estimators", ""]
+    for title, table in (("covariances, weights", found["options"]), ("traits of panels", found["traits"])):
+        lines += [f"| {title} | " + " | ".join(_cell(f) for f in FAMILIES) + " |", "|---" * (len(FAMILIES) + 1) + "|"]
+        for word, counts in table.items():
+            cells = (str(counts.get(f, "-")) for f in FAMILIES)
+            lines.append(f"| {_cell(word)} | " + " | ".join(cells) + " |")
+        lines.append("")
+    lines += ["Not met, and why:", ""]
+    for why, rows in found["not_met"].items():
+        lines.append(f"- {_cell(why)}: {_cell('; '.join(rows))}.")
+    return lines if found["not_met"] else [*lines[:-2], "Every trait was met by every family."]
 
 
 def _coverage(report: Mapping[str, Any]) -> list[str]:
@@ -209,6 +226,9 @@ def to_text(report: Mapping[str, Any], files: Iterable[str] = (), *, seconds: fl
         f"never reached: {len(never['features'])} options of requests, {len(never['panels'])} traits of panels"
         + (f" ({', '.join(never['features'][:8])})" if never["features"] else "")
     )
+    left = [row for why, rows in report["families"]["not_met"].items() if why == DRAW_MORE for row in rows]
+    pairs = sum(row.count(",") + 1 for row in left)
+    lines.append(f"traits of panels not met by a family of estimators: {pairs} pairs (campaign.md lists them)")
     if never["properties"]:
         lines.append(f"compared nothing: {len(never['properties'])} properties ({', '.join(never['properties'][:8])})")
     lines += [f"-> {path}" for path in files]

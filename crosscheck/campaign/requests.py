@@ -6,7 +6,7 @@ be made plainer. Whether an engine takes a request is the engine's to say; here 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from crosscheck.simulate.panel import Panel
 from crosscheck.spec import Also, FitRequest, SscSpec, VcovSpec, WeightsSpec
 
 REQUEST_STREAM = 7_919
+SELDOM_STREAM = 49_979_687
 FEATURES = (
     *("feols", "fepois", "feglm", "att_gt", "sunab", "did2s", "re", "between", *DESIGNS),
     *("iid", "HC1", "HC2", "HC3", "CRV1", "CRV1:2", "CRV3", "NW", "DK"),
@@ -40,16 +41,34 @@ def draw_requests(panel: Panel, seed: int, count: int) -> tuple[FitRequest, ...]
     seed : int
     count : int
         How many estimations; fewer where two are the same. Panels are asked a design besides, and those with room
-        for it a staggered or an iterated estimator (:mod:`crosscheck.campaign.requests_roomy`).
+        for it a staggered or an iterated estimator (:mod:`crosscheck.campaign.requests_roomy`), and some what would be
+        drawn too seldom.
     """
     choice = seeded_choice(panel, seed, REQUEST_STREAM)
     found: dict[str, FitRequest] = {}
     for _ in range(count):
         request = draw_request(choice)
         found.setdefault(request.hash, request)
-    for request in (*draw_designs(panel, seed), *draw_roomy(panel, seed)):
+    for request in (*draw_designs(panel, seed), *draw_roomy(panel, seed), *_seldom(panel, seed)):
         found.setdefault(request.hash, request)
     return tuple(found.values())
+
+
+def _seldom(panel: Panel, seed: int) -> Iterator[FitRequest]:
+    """Yield what would be drawn too seldom: instruments where there are any, three effects, effects interacted."""
+    choice = seeded_choice(panel, seed, SELDOM_STREAM)
+    if panel.instruments:
+        yield _iv(choice)
+    offered = quote(choice.factors())
+    if panel.spec.outcome != "continuous" or (len(offered) == 2 and seed % 2):
+        return
+    if len(offered) > 2 and choice.pick((True, True, False)):
+        effects = [*offered[:2], choice.pick(tuple(offered[2:]))]
+    else:
+        first = choice.pick(tuple(offered))
+        second = choice.pick(tuple(e for e in offered if e != first))
+        effects = [f"{first}^{second}", *(e for e in offered[:1] if e not in (first, second))]
+    yield _request(choice, _formula(_terms(choice), effects))
 
 
 def draw_request(choice: Choice) -> FitRequest:

@@ -23,7 +23,7 @@ from crosscheck.spec import FitRequest, SscSpec, VcovSpec
 DESIGN_STREAM = 15_485_863
 RARITY = 1
 """One of so many panels is asked a design beside its estimations."""
-TWO_STAGE = 5
+TWO_STAGE = 3
 """One of so many panels with treated units is asked two-stage differences in differences instead."""
 DRAWS = 12
 ENUMERATED = 6

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from crosscheck.simulate.effects import Truth
     from crosscheck.simulate.panel import Panel, make_panel
     from crosscheck.simulate.panel_spec import PanelSpec
-    from crosscheck.simulate.space import Limits, seeded_spec
+    from crosscheck.simulate.space import Limits, seeded_spec, varied_spec
     from crosscheck.simulate.strategies import panels, specs, written_panels
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "panels",
     "seeded_spec",
     "specs",
+    "varied_spec",
     "written_panels",
 ]
 
@@ -45,6 +46,7 @@ _HOMES = {
     "panels": "strategies",
     "seeded_spec": "space",
     "specs": "strategies",
+    "varied_spec": "space",
     "written_panels": "strategies",
 }
 

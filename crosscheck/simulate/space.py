@@ -2,7 +2,7 @@
 
 The space is written once, as choices among tuples whose first element is the plainest. Hypothesis makes the choices and
 shrinks each towards that first element (:mod:`crosscheck.simulate.strategies`); or a seed makes them
-(:func:`seeded_spec`), where many panels are screened and none is shrunk.
+(:func:`seeded_spec`, :func:`varied_spec`), where many panels are screened and none is shrunk.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from crosscheck.simulate.panel_spec import EFFECTS, ERRORS, OUTCOMES, Effect, Er
 
 Pick = Callable[[Sequence[Any]], Any]
 SEEDS = 2**16
+WORD_STREAM = 86_028_121
 
 QUIRKS: dict[str, tuple[Any, ...]] = {
     "always": (1,),
@@ -155,6 +156,26 @@ def seeded_spec(seed: int, limits: Limits | None = None) -> PanelSpec:
     """Draw the specification that a seed stands for, without hypothesis."""
     rng = np.random.Generator(np.random.PCG64(seed))
     return draw_spec(lambda options: options[int(rng.integers(len(options)))], limits or Limits())
+
+
+WORDS = {"ids": 2, "order": 2, "index": 2, "naming": 2, "weights": 4}
+"""Traits of many values, each of which would be rare; one of so many panels that have none of them gets one."""
+
+
+def varied_spec(seed: int, limits: Limits | None = None) -> PanelSpec:
+    """Draw the specification that a seed stands for, names, orders and weights more often: what a campaign screens.
+
+    They have a random stream of their own: the panel is that of :func:`seeded_spec` but for them.
+    """
+    spec = seeded_spec(seed, limits)
+    rng = np.random.Generator(np.random.PCG64([seed, WORD_STREAM]))
+    fields = spec.changes()
+    for name, rarity in WORDS.items():
+        at, value = rng.integers(rarity), QUIRKS[name][int(rng.integers(len(QUIRKS[name])))]
+        needed = _NEEDS.get(name, ("units", 1))[0]
+        if not at and name not in fields and (needed == "units" or needed in fields):
+            fields[name] = value
+    return PanelSpec(**fields)
 
 
 def settled(drawn: dict[str, Any]) -> PanelSpec:
