@@ -304,3 +304,16 @@ def test_a_side_takes_the_versions_of_its_row_one_by_one_where_it_cannot_take_al
     row.built[1] = _environment(tmp_path / "b", numpy="2.4.6", pandas="3.1.1")
     row.settle(1)
     assert len(asked) == before + 1  # what the package does not allow is asked once
+
+
+def test_a_default_that_no_era_knows_to_have_changed_is_written_out_too():
+    from crosscheck.upgrade.defaults import guesses
+
+    call = Call(package="pyfixest", function="feols", formula="y ~ x | f", arguments={"ssc": {"G_df": "min"}})
+    found = guesses(call, "0.60.0", "0.61.0")
+    named = [n for replay in found[:-1] for n in replay.arguments]
+    assert "fixef_rm" in named
+    assert "ssc.k_fixef" in named
+    assert "ssc.G_df" not in named  # the call says it
+    assert found[-1].call.arguments["ssc"]["k_fixef"] == "nonnested"
+    assert "fixef_rm" not in [n for r in guesses(call, "0.30.2", "0.60.0") for n in r.arguments]  # an era says so

@@ -89,6 +89,19 @@ def replay_defaults(
     return out
 
 
+def replay_guesses(
+    moved: Sequence[Moving], guess: Replays, ask: Ask, versions: tuple[str, str]
+) -> dict[str, dict[Key, tuple[Explanation, ...]]]:
+    """Do the same for defaults that no era says have changed: all at once, and one by one where that gives the number.
+
+    Arguments as in :func:`replay_defaults`; ``guess`` gives the call with all of them last.
+    """
+    whole = replay_defaults(moved, lambda call: guess(call)[-1:], ask, versions)
+    met = [item for item in moved if item[0].id in whole]
+    single = replay_defaults(met, lambda call: guess(call)[:-1] or guess(call), ask, versions)
+    return {q: {**found, **single.get(q, {})} for q, found in whole.items()}
+
+
 def _variant(case: Case, number: int, replay: Replay) -> Case:
     """Return a case with old defaults written out."""
     return Case(
@@ -101,9 +114,15 @@ def _explanation(replay: Replay, old: Any, back: Any, versions: tuple[str, str])
     said = " and ".join(f"{n} from {dumps(a)} to {dumps(b)}" for n, (a, b) in replay.arguments.items())
     written = ", ".join(f"{n} = {dumps(a)}" for n, (a, _) in replay.arguments.items())
     numbers = isinstance(old, float | int) and isinstance(back, float | int)
+    title = f"{call.package} {versions[1]} has another default of {call.function}() than {versions[0]}: {said}"
+    if all(after is None for _, after in replay.arguments.values()):
+        title = (
+            f"{call.package} {versions[1]} has another default of {call.function}() than {versions[0]}, which takes "
+            f"{written} where nothing is said (no era lists the change)"
+        )
     return Explanation(
         rule=DEFAULT_RULE,
-        title=f"{call.package} {versions[1]} has another default of {call.function}() than {versions[0]}: {said}",
+        title=title,
         formula=f"{call.function}(..., {written}) under {versions[1]} gives the number of {versions[0]}",
         replay=float(back) if numbers else None,
         digits_after=lre(float(old), float(back)) if numbers else None,

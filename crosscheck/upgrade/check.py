@@ -16,9 +16,9 @@ from crosscheck.store import Cache
 from crosscheck.study import Study
 from crosscheck.upgrade.calls import Call
 from crosscheck.upgrade.cases import Case
-from crosscheck.upgrade.causes import explain_rest, replay_defaults
+from crosscheck.upgrade.causes import explain_rest, replay_defaults, replay_guesses
 from crosscheck.upgrade.changes import Reasons, pair, study_changes
-from crosscheck.upgrade.defaults import Replay, replays
+from crosscheck.upgrade.defaults import Replay, guesses, replays
 from crosscheck.upgrade.dependencies import Attributed, replay_dependencies
 from crosscheck.upgrade.left_open import with_defaults
 from crosscheck.upgrade.model import SENTINEL, SideRow, StudyChanges, Upgrade, WitnessRow
@@ -152,8 +152,15 @@ class Check:
         left = [i for i in items if _open(i[3], by_default.get(i[0].id, {}))]
         beside = Attributed() if before is None else replay_dependencies(left, before, again, self.timeout)
         left = [i for i in left if _open(i[3], beside.causes.get(i[0].id, {}))]
+
+        def guess(call: Call) -> Sequence[Replay]:
+            both = new.transport == "live" and old.transport in ("live", "frozen") and old.id != new.id
+            return guesses(call, old.version, new.version) if both else ()
+
+        guessed = replay_guesses(left, guess, ask, (old.version, new.version))
+        left = [i for i in left if _open(i[3], guessed.get(i[0].id, {}))]
         found, unsearched = explain_rest(left)
-        return [by_default, beside.causes, found], (*beside.notes, *unsearched)
+        return [by_default, beside.causes, guessed, found], (*beside.notes, *unsearched)
 
 
 def _filled(found: Witnesses, fallback: Heard, questions: set[str]) -> Witnesses:

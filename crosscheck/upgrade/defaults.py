@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crosscheck.upgrade.calls import Call
-from crosscheck.upgrade.eras import changed_defaults
+from crosscheck.upgrade.eras import changed_defaults, defaults_of
 from crosscheck.upgrade.known import PACKAGES
 
 FIRST_EFFECT = "@first_effect"
@@ -54,6 +54,37 @@ def replays(call: Call, old: str, new: str) -> tuple[Replay, ...]:
             whole = _written(whole, place, name, before) or whole
         out.append(Replay(arguments={name: values for name, values, *_ in singles}, call=whole))
     return tuple(out)
+
+
+def guesses(call: Call, old: str, new: str) -> tuple[Replay, ...]:
+    """Return the calls that write out one default each that the eras do not say has changed, and last all of them.
+
+    A release that no era knows yet, or a source tree, may have changed any of them. Members of a mapping such as
+    ``ssc`` are written out one by one.
+    """
+    singles: list[tuple[str, str, Any, Call]] = []
+    for place in ("arguments", *call.fit, *_open_steps(call)):
+        function = call.function if place == "arguments" else f"{call.function}.{place}"
+        said = changed_defaults(call.package, old, new, function)
+        for name, value in defaults_of(call.package, old, function).items():
+            parts = {name: value}
+            if isinstance(value, Mapping) and FIRST_EFFECT not in value.values() and "kind" not in value:
+                parts = {f"{name}.{member}": {member: one} for member, one in value.items()}
+            for shown, part in parts.items() if name not in said else ():
+                made = _written(call, place, name, part)
+                if made is not None and made != call:
+                    singles.append((shown, place, part, made))
+    out = [Replay(arguments={shown: (_plain(part), None)}, call=made) for shown, _, part, made in singles]
+    if len(singles) > 1:
+        whole = call
+        for shown, place, part, _ in singles:
+            whole = _written(whole, place, shown.partition(".")[0], part) or whole
+        out.append(Replay(arguments={s: (_plain(part), None) for s, _, part, _ in singles}, call=whole))
+    return tuple(out)
+
+
+def _plain(part: Any) -> Any:
+    return next(iter(part.values())) if isinstance(part, Mapping) and len(part) == 1 else part
 
 
 def _open_steps(call: Call) -> tuple[str, ...]:
