@@ -29,7 +29,7 @@ from crosscheck.store import cache_dir
 from crosscheck.upgrade import thin
 from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.eras import adapter_for, era_file
-from crosscheck.upgrade.sentinel.cases import folder, sentinel_cases
+from crosscheck.upgrade.sentinel.cases import first_grid, folder, sentinel_cases
 from crosscheck.upgrade.sentinel.history import (
     OUTCOME_FILE,
     History,
@@ -108,7 +108,7 @@ def examine(history: History, packages: list[str], keep: Path | None) -> dict[st
         if stack.package not in packages:
             continue
         cases = sentinel_cases(stack.package)
-        by_id = {c.id: c for c in cases}
+        by_id, first = {c.id: c for c in cases}, first_grid(stack.package)
         mine = [c for c in history.change if c.package == stack.package]
         answers: dict[str, dict[str, EstimationResult]] = {}
         for version in stack.versions:
@@ -128,6 +128,7 @@ def examine(history: History, packages: list[str], keep: Path | None) -> dict[st
                     entry |= {
                         "numbers": len(hits),
                         "cases": len({m.case for m in hits}),
+                        "first": sum(m.case in first for m in hits),
                         "witnesses": sides(hits, by_id),
                         "example": example(hits, by_id),
                     }

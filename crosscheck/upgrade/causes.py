@@ -55,7 +55,7 @@ def replay_defaults(
         case = item[0].case
         if case is not None:
             found = replays(case.call)
-            todo.append((item, [(r, _variant(case, number, r)) for number, r in enumerate(found)]))
+            todo.append((item, [(r, variant(case, number, r)) for number, r in enumerate(found)]))
     variants = [case for _, made in todo for _, case in made]
     if not variants:
         return {}
@@ -102,7 +102,7 @@ def replay_guesses(
     return {q: {**found, **single.get(q, {})} for q, found in whole.items()}
 
 
-def _variant(case: Case, number: int, replay: Replay) -> Case:
+def variant(case: Case, number: int, replay: Replay) -> Case:
     """Return a case with old defaults written out."""
     return Case(
         id=f"{case.id} | {number}", frame=case.frame, call=replay.call, new_rows=case.new_rows, names=case.names

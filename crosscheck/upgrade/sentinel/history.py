@@ -105,7 +105,10 @@ class Change(Model):
     quantities : tuple of str
         That move; ``status`` where a call fails on one side, ``term`` where a coefficient is on one side only.
     list : int
-        Which of the lists it is of: each was written before what it names was run.
+        Which of the lists it is of. 1 and 2 were written from changelogs and sources, those of 3 looked up after
+        numbers had been seen to move.
+    missed : str
+        Why the set does not see it; empty where it does.
     """
 
     id: str
@@ -118,6 +121,7 @@ class Change(Model):
     quantities: tuple[str, ...]
     where: Where = Where()
     list: int = 1
+    missed: str = ""
 
 
 class Silent(Model):
@@ -212,24 +216,26 @@ def read_outcome(where: Path) -> dict[str, Any]:
     return raw
 
 
+LISTS = {
+    1: "The first list",
+    2: "The second list: chosen by another reader before any of it was run",
+    3: "Looked up after numbers had moved",
+}
+HEAD = (
+    "| release | change | kind | what it says, where | moved | numbers, cases | of the first grid | R |",
+    "|---|---|---|---|---|---|---|---|",
+)
+
+
 def tables(history: History, outcome: Mapping[str, Any]) -> str:
-    """Return the two tables of docs/upgrade_history.md."""
-    lines = [
-        "| release | change | kind | what it says, where | moved | numbers, cases | R |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    """Return the tables of docs/upgrade_history.md."""
     found = {row["id"]: row for row in outcome["changes"]}
-    for c in history.change:
-        row = found.get(c.id, {})
-        said = "; ".join(
-            f"{engine}: " + ", ".join(f"{n} {side}" for side, n in counts.items())
-            for engine, counts in row.get("witnesses", {}).items()
-        )
-        size = f"{row['numbers']:,}, {row['cases']}" if row.get("numbers") else "**none**"
-        moves = ", ".join(f"`{q}`" for q in c.quantities)
-        release = f"{c.package} {c.before} → {c.at}"
-        lines.append(f"| {release} | `{c.id}` | {c.kind} | {c.what} ({c.reference}) | {moves} | {size} | {said} |")
+    lines: list[str] = []
+    for number, title in LISTS.items():
+        rows = [_line(c, found.get(c.id, {})) for c in history.change if c.list == number]
+        lines += [f"### {title}", "", *HEAD, *rows, ""] if rows else []
     lines += [
+        "### Pairs that changed nothing",
         "",
         "| releases | cases, answered | beyond drift | drift | who says that nothing changes |",
         "|---|---|---|---|---|",
@@ -240,3 +246,15 @@ def tables(history: History, outcome: Mapping[str, Any]) -> str:
         seen = f"{p['cases']}, {p['answered']} | {p['breaks']} | {p['drift']}" if p else "not run | |"
         lines.append(f"| {s.package} {s.before} → {s.at} | {seen} | {s.reference} |")
     return "\n".join(lines) + "\n"
+
+
+def _line(c: Change, row: Mapping[str, Any]) -> str:
+    said = "; ".join(
+        f"{engine}: " + ", ".join(f"{n} {side}" for side, n in counts.items())
+        for engine, counts in row.get("witnesses", {}).items()
+    )
+    size = f"{row['numbers']:,}, {row['cases']}" if row.get("numbers") else f"**none**: {c.missed}"
+    first = f"{row.get('first', 0):,}" if row.get("first") else "**none**"
+    moves = ", ".join(f"`{q}`" for q in c.quantities)
+    release = f"{c.package} {c.before} → {c.at}"
+    return f"| {release} | `{c.id}` | {c.kind} | {c.what} ({c.reference}) | {moves} | {size} | {first} | {said} |"

@@ -21,6 +21,7 @@ from crosscheck.upgrade.sentinel.linearmodels_cases import (
 )
 from crosscheck.upgrade.sentinel.pyfixest_cases import Case
 
+LONG = tuple(f"long-{k:02d}" for k in range(1, 4))
 WEIGHT: dict[str, Any] = {"weights": {"column": "weight"}}
 AC: tuple[dict[str, Any], ...] = (
     {"cov_type": "ac"},
@@ -74,6 +75,7 @@ def further(once: tuple[str, ...]) -> Iterator[Case]:
     yield from _panels(once)
     yield from _instruments()
     yield from _systems()
+    yield from _long()
 
 
 def _panels(once: tuple[str, ...]) -> Iterator[Case]:
@@ -195,6 +197,28 @@ def _instruments() -> Iterator[Case]:
         }
         fit = p["cov"] | p["debiased"] | p["how"]
         yield f"absorbings-{k + 1:03d}", p["panel"], call_of("AbsorbingLS", "", arguments, fit)
+
+
+def _long() -> Iterator[Case]:
+    """Automatic lags and bandwidths on panels of several hundred rows."""
+    kernels: tuple[dict[str, Any], ...] = (
+        {"kernel": "bartlett"},
+        {"kernel": "parzen"},
+        {"kernel": "qs"},
+    )
+    drawn: dict[str, Any] = {"panel": LONG, "terms": ("1 + x1 + x2", "1 + treated + x1"), "weights": WEIGHTS}
+    for k, p in enumerate(
+        crossed(
+            ("kernel", kernels), ("function", ("IV2SLS", "IVGMM", "PanelOLS", "PooledOLS")), drawn, "linearmodels/long"
+        )
+    ):
+        fit = {"cov_type": "kernel", **p["kernel"]}
+        if p["function"] in ("PanelOLS", "PooledOLS"):
+            call = _panel(p, "EntityEffects" if p["function"] == "PanelOLS" else "", fit)
+        else:
+            arguments = p["weights"] | ({"weight_type": "kernel"} if p["function"] == "IVGMM" else {})
+            call = call_of(p["function"], f"y ~ {p['terms']} + [endog ~ z1 + z2]", arguments, fit, *ROWS)
+        yield f"long-{k + 1:03d}", p["panel"], call
 
 
 def _systems() -> Iterator[Case]:

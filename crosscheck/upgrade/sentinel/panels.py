@@ -89,7 +89,10 @@ FAMILIES: dict[str, tuple[int, dict[str, Any]]] = {
     "count": (8, {"outcome": "count"}),
     "binary": (8, {"outcome": "binary"}),
     "staggered": (12, {"outcome": "continuous"}),
+    "long": (3, {"outcome": "continuous"}),
 }
+LONG: dict[str, tuple[Any, ...]] = {"size": ((48, 12), (30, 25), (100, 9)), "duplicates": (0,)}
+"""Of more rows than the others: rules of lags and bandwidths go by the number of observations."""
 STAGGERED: dict[str, tuple[Any, ...]] = {
     "size": ((36, 6), (44, 7), (40, 8)),
     "ids": ("integer",),
@@ -122,7 +125,7 @@ def draw_panels() -> list[SentinelPanel]:
     """Draw all panels, as they were drawn when they were recorded."""
     found = []
     for family, (count, fields) in FAMILIES.items():
-        factors = FACTORS | (STAGGERED if family == "staggered" else {})
+        factors = FACTORS | {"staggered": STAGGERED, "long": LONG}.get(family, {})
         for k, point in enumerate(latin(factors, count, f"panels/{family}")):
             found.append(_panel(f"{family}-{k + 1:02d}", family, point, fields, k))
     return found

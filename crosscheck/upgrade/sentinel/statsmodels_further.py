@@ -78,6 +78,14 @@ def _linear() -> Iterator[Case]:
     for k, p in enumerate(crossed(("again", AGAIN), ("function", models), drawn, "statsmodels/again")):
         call = call_of(p["function"], p["terms"], weights[p["function"]], {})
         yield f"again-{k + 1:03d}", p["panel"], {**call, "fit": {"get_robustcov_results": p["again"]}}
+    lags: tuple[dict[str, Any], ...] = (
+        {"cov_type": "HAC", "cov_kwds": {"maxlags": None}},
+        {"cov_type": "HAC", "cov_kwds": {"maxlags": 8, "use_correction": True}},
+        {"cov_type": "hac-panel", "cov_kwds": {"groups": {"column": "region"}, "maxlags": 4}},
+    )
+    long = {"panel": tuple(f"long-{k:02d}" for k in range(1, 4)), "terms": TERMS[:2]}
+    for k, p in enumerate(crossed(("cov", lags), ("function", models), long, "statsmodels/long")):
+        yield f"long-{k + 1:03d}", p["panel"], call_of(p["function"], p["terms"], weights[p["function"]], p["cov"])
     drawn = {"panel": PANELS, "terms": (TERMS[0], "x1 + x2 + C(sector)"), "cov": COVS[:10]}
     for k, p in enumerate(crossed(("step", STEPS), ("function", ("ols", "wls", "glm")), drawn, "statsmodels/tests")):
         arguments = weights.get(p["function"], {"family": "gaussian"})
