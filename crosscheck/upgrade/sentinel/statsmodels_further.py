@@ -20,8 +20,8 @@ FAMILIES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("y", {"family": "binomial", "link": "cauchy"}),
     ("y", {"family": "binomial", "link": "log"}),
 )
-FACTORIAL = "C(treated)*C(cohort) + x1"
-"""A factorial design with empty cells: no unit of the cohort that is never treated is treated."""
+FACTORIAL = "C(treated)*C(event) + x1"
+"""A factorial design with empty cells: nobody is treated before treatment began."""
 TRANSFORMED = (
     "np.log(exposure) + x2",
     "np.log(spend) + x1",
