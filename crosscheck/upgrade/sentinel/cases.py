@@ -69,7 +69,14 @@ def sentinel_cases(package: str, where: Path | None = None) -> tuple[Case, ...]:
         for name, calls in grids.items()
         if calls
         for call, h in zip(calls, latin({"held": HELD}, len(calls), name), strict=True)
+        if not _optional(call[2])
     )
+
+
+def _optional(raw: Mapping[str, Any]) -> bool:
+    """Say whether a call asks for what a package has only beside another: numba is optional from pyfixest 0.60 on."""
+    demeaner = raw["arguments"].get("demeaner")
+    return isinstance(demeaner, Mapping) and demeaner.get("backend") == "numba"
 
 
 def first_grid(package: str) -> frozenset[str]:

@@ -213,8 +213,6 @@ def _algorithms(frequency: frozenset[str]) -> Iterator[Case]:
     ):
         arguments = {"vcov": p["vcov"], **p["how"], **weights_of(p["panel"], frequency, p["weights"])}
         formula = formula_of("treated + x1 + x2", "" if p["how"].get("drop_intercept") else p["effects"])
-        if p["how"].get("demeaner", {}).get("backend") == "numba":
-            continue  # an optional package from 0.60 on
         yield f"algorithms-{k + 1:03d}", p["panel"], call_of("feols", formula, arguments, *ROWS)
     factors = {
         "panel": LINEAR,
