@@ -451,7 +451,9 @@ def main(argv: list[str] | None = None) -> None:
         code = error.exit_code
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo(
-            "crosscheck: interrupted; the run file is incomplete, what was fitted is cached; run again", err=True
+            "crosscheck: interrupted; a run file is incomplete, no other report was touched, and what was fitted or "
+            "built is kept; run again",
+            err=True,
         )
         code = 2
     except click.ClickException as error:
