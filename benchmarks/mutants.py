@@ -60,7 +60,7 @@ def own(words: list[str], seed: int = 0) -> None:
     }
     bases = {n: base_of(n) if n in BLIND else "statsmodels" if n in ITERATED else "oracle" for n in chosen}
     print(f"{'mutant':44s}{'panels':>7s}  {'by':60s}{'rows':>5s}")
-    for base in BASES:
+    for base in (b for b in BASES if b in bases.values()):
         room = Room(base, seed=seed)
         try:
             for name in (n for n in chosen if bases[n] == base):
@@ -79,6 +79,8 @@ def own(words: list[str], seed: int = 0) -> None:
                 rows.append(left)
         finally:
             room.close()
+    if not panels:
+        return
     print(
         f"{len(panels)} of {len(chosen)} found within 300 panels from seed {seed}; panels: median "
         f"{statistics.median(panels):g}, most {max(panels)}; "

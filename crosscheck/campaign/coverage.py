@@ -14,6 +14,12 @@ from crosscheck.campaign.requests import FEATURES
 from crosscheck.simulate.panel_spec import PanelSpec
 from crosscheck.simulate.space import QUIRKS
 
+BEYOND = (
+    *("quantile regression", "decomposition (gelbach)", "randomisation inference (ritest)", "rwolf", "FamaMacBeth"),
+    *("IVLIML", "IVGMM", "negative binomial", "differences", "moderndid", "diff-diff"),
+)
+"""Estimators of the packages, and packages, that no engine asks: out of reach of every campaign."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
@@ -52,6 +58,7 @@ class Coverage:
                 "features": list(self.never_features),
                 "panels": list(self.never_panels),
                 "properties": list(self.never_checked),
+                "beyond": list(BEYOND),
             },
         }
 

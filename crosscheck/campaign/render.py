@@ -187,6 +187,7 @@ def _coverage(report: Mapping[str, Any]) -> list[str]:
     never = found["never"]
     lines += ["Never reached, of requests: " + (", ".join(never["features"]) or "nothing") + ".", ""]
     lines += ["Properties that compared nothing: " + (", ".join(map(_cell, never["properties"])) or "none") + ".", ""]
+    lines += ["Beyond reach, since no engine asks it: " + ", ".join(never["beyond"]) + ".", ""]
     lines += ["Never drawn, of panels: " + (", ".join(_cell(q) for q in never["panels"]) or "nothing") + "."]
     return lines
 
@@ -229,6 +230,7 @@ def to_text(report: Mapping[str, Any], files: Iterable[str] = (), *, seconds: fl
     left = [row for why, rows in report["families"]["not_met"].items() if why == DRAW_MORE for row in rows]
     pairs = sum(row.count(",") + 1 for row in left)
     lines.append(f"traits of panels not met by a family of estimators: {pairs} pairs (campaign.md lists them)")
+    lines.append(f"beyond reach, since no engine asks it: {', '.join(never['beyond'])}")
     if never["properties"]:
         lines.append(f"compared nothing: {len(never['properties'])} properties ({', '.join(never['properties'][:8])})")
     lines += [f"-> {path}" for path in files]
