@@ -103,6 +103,7 @@ def test_what_is_no_budget_is_refused(text):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("--engines", " ,"), ("no engine is named", "leave --engines out")),
         (("--engines", "pyfixset"), ("no engine 'pyfixset'", "did you mean 'pyfixest'?")),
         (("--properties", "engines_agre"), ("no property 'engines_agre'", "did you mean 'engines_agree'?")),
         (("--profile", "nightlyy"), ("no profile 'nightlyy'", "did you mean 'nightly'?")),

@@ -136,7 +136,9 @@ def scale_of_weights(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bo
     for frame in (case.frame, Frame(columns, case.frame.nrows)):
         values.append(getattr(fit(one.identity.engine, case.request, frame).stats, one.identity.quantity))
     a, b = (math.nan if v is None else float(v) for v in values)
-    return abs(a - b) > 1e-6 * max(abs(a), abs(b))
+    # with large weights it is one but for a millionth, and what moves is what is left of one
+    size = min(max(abs(a), abs(b)), max(abs(1 - a), abs(1 - b)))
+    return abs(a - b) > max(1e-6 * size, 1e-11)
 
 
 def not_positive_definite(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:

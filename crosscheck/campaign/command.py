@@ -145,6 +145,8 @@ def _engines(names: Sequence[str]) -> tuple[str, ...]:
     ``id=module:ATTRIBUTE`` names an engine of the user's own; ``+`` before the first id adds to the usual ones.
     """
     wanted = [name.strip() for text in names for name in text.split(",") if name.strip()]
+    if names and not wanted:
+        raise UsageError("no engine is named", allowed=", ".join(engines.known_ids()), hint="leave --engines out")
     more = bool(wanted) and wanted[0].startswith("+")
     wanted = [engines.plug(name) if "=" in name else name for name in (w.removeprefix("+") for w in wanted)]
     for name in wanted:
