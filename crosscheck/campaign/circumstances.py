@@ -126,12 +126,15 @@ def second_stage(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
 
 
 def scale_of_weights(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
-    """Say whether the engine's own number moves when all weights are multiplied by ten, which says nothing new."""
+    """Say whether the engine's own number moves when all weights are multiplied by one number."""
     weights = case.request.weights
     if weights is None or one.identity.quantity not in ("r2", "adj_r2", "r2_within"):
         return False
-    tenfold = Column(weights.column, "float", case.frame[weights.column].as_float() * 10.0)
-    columns = tuple(tenfold if c.name == weights.column else c for c in case.frame.columns)
+    w = case.frame[weights.column].as_float()
+    # a tenth of large weights, ten times small ones: where they are very large the R2 is one whatever their scale
+    factor = 10.0 if np.nanmean(w) < 1.0 else 1.0 / (10.0 * float(np.nanmean(w)))
+    scaled = Column(weights.column, "float", w * factor)
+    columns = tuple(scaled if c.name == weights.column else c for c in case.frame.columns)
     values = []
     for frame in (case.frame, Frame(columns, case.frame.nrows)):
         values.append(getattr(fit(one.identity.engine, case.request, frame).stats, one.identity.quantity))
