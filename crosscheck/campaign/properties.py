@@ -11,16 +11,18 @@ from crosscheck.campaign.differential import EnginesAgree
 from crosscheck.campaign.other_pandas import OtherPandas
 from crosscheck.campaign.predictions import PredictionsAgree
 from crosscheck.campaign.relations import RELATIONS, TRUTHS
+from crosscheck.campaign.simulation import Simulation
 from crosscheck.errors import UsageError, nearest
 
-ON_REQUEST = frozenset({OtherPandas.id})
-"""Properties that are checked only where they are named: something is installed for them."""
+ON_REQUEST = frozenset({OtherPandas.id, Simulation.id})
+"""Properties that are checked only where they are named: something is installed, or thousands of fits are made."""
 
 
 @lru_cache(maxsize=1)
 def properties() -> Mapping[str, Property]:
     """Return all properties by id, differential ones first."""
-    found: list[Property] = [EnginesAgree(), SameConditions(), PredictionsAgree(), *RELATIONS, *TRUTHS, OtherPandas()]
+    found: list[Property] = [EnginesAgree(), SameConditions(), PredictionsAgree(), *RELATIONS, *TRUTHS]
+    found += [OtherPandas(), Simulation()]
     return {p.id: p for p in found}
 
 
