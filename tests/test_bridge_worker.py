@@ -451,9 +451,10 @@ def test_nothing_in_the_package_forks():
 
     # The one pool of processes spawns; it is known by the word that makes it so.
     spawned = (
-        "from multiprocessing import get_context",
+        "from multiprocessing import active_children, get_context, parent_process",
+        "from multiprocessing.connection import wait",
         "import ProcessPoolExecutor",
-        'ProcessPoolExecutor(count, mp_context=get_context("spawn"))',
+        'ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin)',
     )
     for file in Path(crosscheck.__file__).parent.rglob("*.py"):
         text = file.read_text("utf-8")

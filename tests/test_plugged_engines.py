@@ -108,7 +108,7 @@ ENGINE = Wrapped("oracle", fit, id="mine")
 def test_a_fault_of_a_pattern_of_cells_is_found_and_shrunk_to_its_cells(tmp_path):
     path = tmp_path / "cells.py"
     path.write_text(CELLS, encoding="utf-8")
-    code, events = run(tmp_path, f"oracle,mine={path}:ENGINE", budget="20p")
+    code, events = run(tmp_path, f"oracle,mine={path}:ENGINE", budget="80p")
     assert code == 1
     finding = next(e for e in events if e["event"] == "finding")
     assert finding["rows"] <= 3

@@ -25,7 +25,16 @@ from crosscheck.spec import FitRequest
 PROPERTIES = {p.id: p for p in (*RELATIONS, *TRUTHS)}
 WITH_ORACLE = ("feols", "att_gt", "sunab", "re", "between")
 OUTCOMES = ("continuous", "continuous", "continuous", "count", "binary")
-NEEDS_OTHER_ENGINES = {"flip_outcome", "scale_counts", "other_process", "data_frame", "one_of_several", "defaults"}
+NEEDS_OTHER_ENGINES = {
+    "flip_outcome",
+    "scale_counts",
+    "other_process",
+    "data_frame",
+    "one_of_several",
+    "defaults",
+    "group_means",
+}
+NEEDS_OTHER_ENGINES |= {p for p in PROPERTIES if p.endswith("_by_hand")}  # of the designs: tests/test_design_laws.py
 NO_CLOSED_FORM = "the closed forms know neither logit nor Poisson"
 
 
