@@ -10,7 +10,7 @@ import pytest
 from crosscheck.errors import UsageError
 from crosscheck.frame import Column, Frame
 from crosscheck.judging import LEGEND, Context
-from crosscheck.results import Block, CoefRow, EstimationResult, FitStats
+from crosscheck.results import Block, CoefRow, EstimationResult, FitStats, failed
 from crosscheck.upgrade.calls import Call
 from crosscheck.upgrade.cases import Case
 from crosscheck.upgrade.causes import replay_defaults
@@ -22,6 +22,7 @@ from crosscheck.upgrade.measure import measure
 from crosscheck.upgrade.questions import Question
 from crosscheck.upgrade.releases import _order
 from crosscheck.upgrade.sides import NotRepeatable
+from crosscheck.upgrade.sides import unstable as differing
 
 CONTEXT = Context(study="s", table="t", column="c", legend=LEGEND, decimals={}, tolerances={})
 
@@ -397,3 +398,11 @@ def test_group_time_effects_are_asked_in_the_words_of_other_packages(package, fu
     assert "aggregate" in dynamic.call.fit
     reasons = {v for v in found.values() if isinstance(v, str)}
     assert any("group-time effects only" in r for r in reasons)
+
+
+def test_a_crash_whose_words_differ_in_a_thread_alone_is_repeated():
+    """A number in a message is that of a process or thread; another kind of failure is another answer."""
+    words = "crashed: signal 6 (SIGABRT); last output: thread '<unnamed>' ({}) panicked at demean.rs:71:48"
+    first, again = (failed("p@1", words.format(n)) for n in (19321, 19319))
+    assert not list(differing("case", (first, again)))
+    assert [n.values for n in differing("case", (first, failed("p@1", "no answer within 60 s: killed")))]
