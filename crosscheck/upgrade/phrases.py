@@ -71,7 +71,7 @@ def titled(change: Change, old: str, new: str) -> str:
         return f"coefficients have other names ({listing(terms, 4)}), the same numbers{where}"
     if change.kind in ("report gone", "report new"):
         q = change.moved[0].quantity
-        return f"{called(q)} {'is no longer' if change.kind == 'report gone' else 'is now'} reported{where}"
+        return f"{called(q)}, {'no longer' if change.kind == 'report gone' else 'newly'} reported{where}"
     heads = {
         "error new": ("fails now", "fail now"),
         "error gone": ("no longer fails", "no longer fail"),

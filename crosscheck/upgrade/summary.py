@@ -10,7 +10,7 @@ from crosscheck.upgrade.model import PRIMARY, Change, SideRow, StudyChanges
 
 
 def summarize(package: str, old: SideRow, new: SideRow, studies: Sequence[StudyChanges]) -> str:
-    """Say in one sentence whether any number moved and toward whom; the user's studies before the sentinel set."""
+    """Say in a sentence whether any number moved and toward whom; the sentinel set comes after the studies."""
     head = f"{package} {label(old, new)}: "
     parts = []
     papers, sentinel = [s for s in studies if not s.sentinel], [s for s in studies if s.sentinel]
@@ -18,7 +18,8 @@ def summarize(package: str, old: SideRow, new: SideRow, studies: Sequence[StudyC
         parts.append(_said("of the paper" if len(papers) == 1 else f"of the {len(papers)} studies", papers))
     if sentinel:
         parts.append(_said("of the sentinel set", sentinel))
-    return head + "; ".join(parts) + "."
+    first, *rest = parts or ["nothing was asked"]
+    return " ".join([f"{head}{first}.", *(f"{text[:1].upper()}{text[1:]}." for text in rest)])
 
 
 def label(old: SideRow, new: SideRow) -> str:
