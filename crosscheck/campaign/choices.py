@@ -13,6 +13,7 @@ import numpy as np
 
 from crosscheck.options import OPTIONS
 from crosscheck.simulate.panel import Panel
+from crosscheck.spec import FitRequest, WeightsSpec
 
 Pick = Callable[[Sequence[Any]], Any]
 
@@ -61,3 +62,26 @@ def quote(names: Sequence[str]) -> list[str]:
 def filled(estimator: str, **given: Any) -> dict[str, Any]:
     """Return the options of an estimator, with the defaults of those that are not given."""
     return OPTIONS[estimator].model_validate(given).model_dump(mode="json")
+
+
+def group_times(choice: Choice, weights: WeightsSpec | None, **given: Any) -> FitRequest:
+    """Return a request for group-time effects of a simulated panel with the options given."""
+    options = filled(
+        "att_gt",
+        y="y",
+        cohort="cohort",
+        unit="unit",
+        time="time",
+        weights=weights.column if weights else None,
+        **given,
+    )
+    used = ["y", "cohort", "unit", "time", *options["covariates"], *([weights.column] if weights else [])]
+    return FitRequest(
+        estimator="att_gt",
+        unit="unit",
+        time="time",
+        weights=weights,
+        options=options,
+        conf_level=choice.pick((0.95, 0.9)),
+        columns=tuple(used),
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from crosscheck.campaign.choices import Choice, filled, quote, seeded_choice
+from crosscheck.campaign.choices import Choice, filled, group_times, quote, seeded_choice
 from crosscheck.campaign.requests_designs import DESIGNS, draw_designs
 from crosscheck.campaign.requests_roomy import draw_roomy
 from crosscheck.formula import emit, names, parse
@@ -237,34 +237,19 @@ def _att_gt(choice: Choice) -> FitRequest:
     aggregation = choice.pick(("none", "simple", "dynamic", "group", "calendar"))
     kind = panel.weights if choice.one_in(2) else None
     weights = kind if kind is not None and kind.type == "analytic" else None
-    options = OPTIONS["att_gt"](
-        **{
-            "y": "y",
-            "cohort": "cohort",
-            "unit": "unit",
-            "time": "time",
-            "covariates": tuple(choice.some(panel.regressors, 2)) if choice.one_in(3) else (),
-            "control_group": choice.pick(("nevertreated", "notyettreated")),
-            "est_method": choice.pick(("dr", "ipw", "reg")),
-            "base_period": choice.pick(("varying", "universal")),
-            "anticipation": choice.pick((0, 0, 0, 1)),
-            "aggregation": aggregation,
-            "balance_e": choice.pick((None, None, 0, 1)) if aggregation == "dynamic" else None,
-            "min_e": choice.pick((None, None, -1)) if aggregation == "dynamic" else None,
-            "panel": not choice.one_in(8),
-            "allow_unbalanced": choice.pick((False, True)),
-            "weights": weights.column if weights else None,
-        }
-    ).model_dump(mode="json")
-    used = ["y", "cohort", "unit", "time", *options["covariates"], *([weights.column] if weights else [])]
-    return FitRequest(
-        estimator="att_gt",
-        unit="unit",
-        time="time",
-        weights=weights,
-        options=options,
-        conf_level=choice.pick((0.95, 0.9)),
-        columns=tuple(used),
+    return group_times(
+        choice,
+        weights,
+        covariates=tuple(choice.some(panel.regressors, 2)) if choice.one_in(3) else (),
+        control_group=choice.pick(("nevertreated", "notyettreated")),
+        est_method=choice.pick(("dr", "ipw", "reg")),
+        base_period=choice.pick(("varying", "universal")),
+        anticipation=choice.pick((0, 0, 0, 1)),
+        aggregation=aggregation,
+        balance_e=choice.pick((None, None, 0, 1)) if aggregation == "dynamic" else None,
+        min_e=choice.pick((None, None, -1)) if aggregation == "dynamic" else None,
+        panel=not choice.one_in(8),
+        allow_unbalanced=choice.pick((False, True)),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crosscheck.campaign.choices import Choice, filled, quote, seeded_choice
+from crosscheck.campaign.choices import Choice, filled, group_times, quote, seeded_choice
 from crosscheck.formula import emit, parse
 from crosscheck.options import OPTIONS
 from crosscheck.simulate.panel import Panel
@@ -48,35 +48,20 @@ def _att_gt(choice: Choice) -> FitRequest:
     aggregation = choice.pick(("dynamic", "dynamic", "dynamic", "group", "calendar", "simple", "none"))
     dynamic, weights = aggregation == "dynamic", _weights(choice)
     ahead = tuple(a for a in (0, 0, 1, 2) if a < _latest(panel)) or (0,)
-    options = OPTIONS["att_gt"](
-        **{
-            "y": "y",
-            "cohort": "cohort",
-            "unit": "unit",
-            "time": "time",
-            "covariates": tuple(choice.some(panel.regressors, 1)) if choice.one_in(4) else (),
-            "control_group": choice.pick(("notyettreated", "nevertreated") if panel.spec.never else ("notyettreated",)),
-            "est_method": choice.pick(("reg", "dr", "ipw")),
-            "base_period": choice.pick(("varying", "universal")),
-            "anticipation": choice.pick(ahead),
-            "aggregation": aggregation,
-            "balance_e": choice.pick((None, 0, None, 1)) if dynamic else None,
-            "min_e": choice.pick((None, None, -1, -2)) if dynamic else None,
-            "max_e": choice.pick((None, None, None, 1)) if dynamic else None,
-            "panel": not choice.one_in(10),
-            "allow_unbalanced": choice.pick((False, True)),
-            "weights": weights.column if weights else None,
-        }
-    ).model_dump(mode="json")
-    used = ["y", "cohort", "unit", "time", *options["covariates"], *([weights.column] if weights else [])]
-    return FitRequest(
-        estimator="att_gt",
-        unit="unit",
-        time="time",
-        weights=weights,
-        options=options,
-        conf_level=choice.pick((0.95, 0.9)),
-        columns=tuple(used),
+    return group_times(
+        choice,
+        weights,
+        covariates=tuple(choice.some(panel.regressors, 1)) if choice.one_in(4) else (),
+        control_group=choice.pick(("notyettreated", "nevertreated") if panel.spec.never else ("notyettreated",)),
+        est_method=choice.pick(("reg", "dr", "ipw")),
+        base_period=choice.pick(("varying", "universal")),
+        anticipation=choice.pick(ahead),
+        aggregation=aggregation,
+        balance_e=choice.pick((None, 0, None, 1)) if dynamic else None,
+        min_e=choice.pick((None, None, -1, -2)) if dynamic else None,
+        max_e=choice.pick((None, None, None, 1)) if dynamic else None,
+        panel=not choice.one_in(10),
+        allow_unbalanced=choice.pick((False, True)),
     )
 
 
