@@ -294,7 +294,8 @@ class Simulation:
             if len(rows) < 0.9 * len(made):
                 continue
             nulls = [row for r in good if design.null and (row := r.coef(design.null)) is not None]
-            compared += 3 * len(rows) + len(nulls)
+            bounded = sum(r.conf_low is not None and r.conf_high is not None for r in rows)
+            compared += 2 * len(rows) + bounded + sum(r.p_value is not None for r in nulls)
             for quantity, value, truth, says in wrong(design, rows, nulls, good[0].stats.df_resid):
                 found.append(_discrepancy(design, good[0], quantity, value, truth, says))
         return Checked(compared=compared, discrepancies=tuple(found), reason="" if compared else reason or NOTHING)
