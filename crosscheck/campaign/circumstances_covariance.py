@@ -1,0 +1,95 @@
+"""Is the covariance one that engines take, repair or cut off differently?"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from crosscheck import engines
+from crosscheck.campaign.case import Case, Discrepancy, Fit
+from crosscheck.campaign.circumstance import Check, matrix_of
+from crosscheck.campaign.columns import put
+from crosscheck.campaign.precision import precision_of
+from crosscheck.campaign.relation import Relation
+from crosscheck.campaign.relations import RELATIONS
+from crosscheck.engines._shared import codes_of, lag_of
+from crosscheck.frame import Column, Frame
+from crosscheck.spec import FitRequest
+
+SINGULAR = 1e-10
+
+
+def not_positive_definite(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the covariance, as one of the engines gives it, is singular, has a negative variance, or is NaN.
+
+    Of a relation the covariance of the other way of asking counts as well: dummies are part of it, effects are not.
+    """
+    for engine, (request, frame) in product(case.engines, _both_ways(case)):
+        if not engines.get(engine).supports(request):
+            continue
+        result = fit(engine, request, frame)
+        if result.status != "ok":
+            continue
+        if any(r.std_error is not None and np.isnan(r.std_error) for r in result.coefs):
+            return True
+        matrix = np.array(result.vcov, dtype=np.float64)
+        if matrix.size and np.isfinite(matrix).all():
+            spread = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
+            values = np.linalg.eigvalsh(matrix / np.outer(spread, spread))
+            if values[0] <= SINGULAR * max(values[-1], 0.0):
+                return True
+    return False
+
+
+def _both_ways(case: Case) -> list[tuple[FitRequest, Frame]]:
+    asked = [(case.request, case.frame)]
+    for relation in RELATIONS:
+        if relation.id == case.rule and isinstance(relation, Relation):
+            twin = relation.twin(case)
+            if not isinstance(twin, str):
+                asked += [(q.request, q.frame) for q in (twin.first, twin.second)]
+    return asked
+
+
+def cancels(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the variance of the term cancels: its standard errors are below a millionth of the residuals' own."""
+    precision = precision_of(case.request, case.frame)
+    if precision.reason:
+        return False
+    seen = []
+    for engine in dict.fromkeys(e for e in (one.identity.engine, one.identity.against) if e):
+        row = fit(engine, case.request, case.frame).coef(one.term)
+        seen.append(row is not None and row.std_error is not None and precision.silent(one.term, row.std_error))
+    return bool(seen) and all(seen)
+
+
+def last_lag(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the bandwidth reaches the last lag that there is, T - 1."""
+    if case.request.time is None:
+        return False
+    matrix = matrix_of(case)
+    codes = codes_of(case.frame, (case.request.time,))
+    periods = {int(c) for c in (codes if matrix is None else codes[matrix.rows]) if c >= 0}
+    return lag_of(case.request, len(periods)) >= len(periods) - 1
+
+
+def last_unit(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the relation holds once the unit of the last row in time is the last unit by name as well."""
+    request = case.request
+    if request.unit is None or request.time is None or request.unit in request.vcov.cluster:
+        return False
+    matrix = matrix_of(case)
+    if matrix is None:
+        return False
+    unit, time = (codes_of(case.frame, (name,)) for name in (request.unit, request.time))
+    rows = matrix.rows
+    if request.weights is not None:
+        rows = rows[case.frame[request.weights.column].as_float()[rows] > 0]
+    rows = rows[np.argsort(time[rows], kind="stable")]
+    if not rows.size:
+        return False
+    last = unit[rows[-1]]
+    renamed = Column(request.unit, "integer", np.where(unit == last, unit.max() + 1, unit).astype(np.int32))
+    found = check(case.with_(frame=put(case.frame, renamed)))
+    return not any(one.identity.same_bug(d.identity) for d in found)
