@@ -39,7 +39,7 @@ cc_d_mediation <- function(request, frame) {
   ))
   parts <- list(cc_d_extra("effect:indirect", c(
     se_aroian = sqrt(square + cross), se_goodman = if (square >= cross) sqrt(square - cross) else NaN,
-    proportion = if (total[[1L]] == 0) NaN else indirect / total[[1L]], identity_gap = (total[[1L]] - (direct[[1L]] + indirect)) / biggest
+    proportion = if (abs(total[[1L]]) <= 1e-12 * biggest) NaN else indirect / total[[1L]], identity_gap = (total[[1L]] - (direct[[1L]] + indirect)) / biggest
   )))
   for (part in names(fits)) {
     parts[[length(parts) + 1L]] <- cc_d_extra(part, unlist(cc_d_stats(fits[[part]])[c("r2", "adj_r2", "r2_within")]))

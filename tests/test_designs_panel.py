@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from crosscheck.campaign.columns import put
 from crosscheck.closedform.covariance import Grouping
 from crosscheck.closedform.covariance import covariance as exact_covariance
 from crosscheck.closedform.linear import least_squares
@@ -16,6 +17,7 @@ from crosscheck.designs.mediation import bootstrap, mediate
 from crosscheck.designs.panel import counts_of, covariance, fit
 from crosscheck.designs.subgroups import subgroups
 from crosscheck.errors import DataError
+from crosscheck.frame import Column
 from tests.designs_helpers import (
     UNITS,
     arrays,
@@ -107,6 +109,17 @@ def test_total_is_direct_plus_indirect_to_machine_precision():
         assert found.coef("effect:indirect").std_error == pytest.approx(sobel, rel=1e-14)
         assert found.coef("effect:indirect").estimate == pytest.approx(a.estimate * b.estimate, rel=1e-14)
         assert found.coef("effect:direct").estimate == found.coef("direct:BDPZs").estimate
+
+
+def test_a_share_of_a_total_that_cancels_is_no_number():
+    frame, request = panel_frame(), ask("mediation", treatment="BDPZs", mediator="ln(Labor)")
+    y = frame["NQP"].as_float() - python(request, frame).coef("effect:total").estimate * frame["BDPZs"].as_float()
+    frame = put(frame, Column("NQP", "float", y))
+    need_r()
+    for found in (python(request, frame), in_r(request, frame)):
+        assert abs(found.coef("effect:total").estimate) < 1e-12
+        assert abs(found.coef("effect:indirect").estimate) > 1e-6
+        assert np.isnan(extras(found)["effect:indirect", "proportion"])
 
 
 def test_aroian_and_goodman_stand_around_sobel():

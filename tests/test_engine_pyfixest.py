@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("pyfixest", reason="needs the Python package pyfixest")
 
+from crosscheck.engines import oracle
 from crosscheck.engines._pyfixest_design import effect_aliases
 from crosscheck.engines.base import Engine
 from crosscheck.engines.pyfixest import ENGINE, Pyfixest
@@ -608,6 +609,23 @@ def test_sun_abraham_leaves_always_treated_units_out():
     cohort = np.where(frame["id"].values == 0, 2000, frame["cohort"].values)
     result = fit(sunab(), with_column(integers("cohort", cohort), frame))
     assert result.stats.nobs == frame.nrows - 10
+
+
+def test_sun_abraham_counts_a_cohort_s_periods_where_the_outcome_is_known():
+    """A cohort without an outcome before its treatment is always treated; the script of code() says so as well."""
+    frame = staggered()
+    early = (frame["cohort"].values == 2003) & (frame["year"].values < 2003)
+    hidden = with_column(floats("y", np.where(early, np.nan, frame["y"].values)), frame)
+    result = fit(sunab(), hidden)
+    assert result.stats.nobs == (frame["cohort"].values != 2003).sum()
+    assert [r.estimate for r in result.coefs] == pytest.approx(
+        [r.estimate for r in fit(sunab(), frame.take(frame["cohort"].values != 2003)).coefs], rel=1e-9
+    )
+    closed = oracle.ENGINE.fit(sunab(), hidden)
+    for row in result.coefs:
+        found = closed.coef(row.term)
+        assert found is not None
+        assert (row.estimate, row.std_error) == pytest.approx((found.estimate, found.std_error), rel=1e-7)
 
 
 def test_sun_abraham_needs_a_treated_cohort():

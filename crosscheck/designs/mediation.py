@@ -29,6 +29,8 @@ Real = NDArray[np.float64]
 
 BATCH = 64
 SAFE = 1e-7
+CANCELLED = 1e-12
+"""Of the largest effect: a total below that is the rounding of its parts, and a proportion of it is noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,8 +56,9 @@ class Mediation:
 
     @property
     def proportion(self) -> float:
-        """Indirect over total effect."""
-        return self.indirect / self.total if self.total else math.nan
+        """Indirect over total effect; not a number where the parts cancel to a total of zero, but for rounding."""
+        biggest = max(abs(self.total), abs(self.direct), abs(self.indirect))
+        return self.indirect / self.total if abs(self.total) > CANCELLED * biggest else math.nan
 
     @property
     def identity_gap(self) -> float:

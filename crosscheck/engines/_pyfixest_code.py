@@ -204,8 +204,9 @@ def _cell_lines(call: Call, used: list[str], names_: Mapping[str, str]) -> list[
     """Make the dummies of cohort and relative period."""
     cohort, period = (expression(a, names_) for a in call.args)
     return [
+        f"periods = df.dropna(subset=[{cohort!r}, {period!r}])[{period!r}].unique()",
         f"df = df.dropna(subset={used!r}).reset_index(drop=True)",
-        f"treated = df[{cohort!r}].isin(df[{period!r}].unique())",
+        f"treated = df[{cohort!r}].isin(periods)",
         f"df['relative'] = (df[{period!r}] - df[{cohort!r}]).where(treated, -1)",
         f"first, last = (df.groupby({cohort!r})['relative'].transform(f) for f in ('min', 'max'))",
         "df['effect'] = last >= 0  # the other cohorts are never treated",

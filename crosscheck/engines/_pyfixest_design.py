@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from crosscheck.engines._shared import Codes, codes_of, require_rows, usable_row
 from crosscheck.engines._sunab import cells
 from crosscheck.errors import DataError, Unsupported
 from crosscheck.formula import Call, Expr, Formula, Name, Number, Term, emit_expr, names, term_label
-from crosscheck.modelmatrix import evaluate, reference_level
+from crosscheck.modelmatrix import evaluate, model_matrix, reference_level
 
 if TYPE_CHECKING:
     from crosscheck.frame import Frame
@@ -123,8 +123,8 @@ class Design:
 class _Builder:
     """Collects columns under aliases while a formula is written."""
 
-    def __init__(self, request: FitRequest, frame: Frame) -> None:
-        self.request, self.frame = request, frame
+    def __init__(self, formula: Formula, request: FitRequest, frame: Frame) -> None:
+        self.formula, self.request, self.frame = formula, request, frame
         self.numbers: dict[Expr, str] = {}
         self.labels: dict[str, str] = {}
         self.values: dict[str, NDArray[np.float64]] = {}
@@ -182,9 +182,19 @@ class _Builder:
 
     def sunab(self, expr: Call) -> str:
         cohort, period = (evaluate(a, self.frame, unit=None, time=None) for a in expr.args)
-        made = cells(cohort, period, emit_expr(expr.args[1], ticks=False))
+        rest = replace(self.formula, terms=tuple(t for t in self.formula.terms if expr not in t))
+        made = cells(cohort, period, emit_expr(expr.args[1], ticks=False), self.sample(rest))
         self.cells = made.labels
         return " + ".join(self.column(v, name) for v, name in zip(made.columns, made.labels, strict=True))
+
+    def sample(self, formula: Formula) -> NDArray[np.bool_]:
+        """Mark the rows that a model with this formula uses."""
+        request, usable = self.request, usable_rows(self.request, self.frame)
+        also = (request.weights.column,) if request.weights else ()
+        matrix = model_matrix(formula, self.frame, unit=request.unit, time=request.time, also=also, among=usable)
+        used = np.zeros(self.frame.nrows, dtype=bool)
+        used[matrix.rows] = True
+        return used
 
     def i(self, expr: Call) -> str:
         first, *rest = expr.args
@@ -240,7 +250,7 @@ def build(formula: Formula, request: FitRequest, frame: Frame) -> Design:
     Unsupported
         Where pyfixest lacks what the formula needs.
     """
-    made = _Builder(request, frame)
+    made = _Builder(formula, request, frame)
     lhs = made.number(formula.lhs)
     rhs = made.terms(formula.terms)
     if not (formula.intercept or formula.fixed_effects):

@@ -57,13 +57,17 @@ def relative_periods(cohort: Floats, period: Floats) -> Floats:
     return np.where(treated, period - cohort, REFERENCE_PERIOD)
 
 
-def cells(cohort: Floats, period: Floats, period_name: str) -> Cells:
+def cells(cohort: Floats, period: Floats, period_name: str, sample: NDArray[np.bool_] | None = None) -> Cells:
     """Return the dummies that ``sunab(cohort, period)`` stands for.
 
     Parameters
     ----------
     cohort, period : ndarray, shape (n,)
         Period of first treatment, and calendar (or relative) period; NaN where missing.
+    period_name : str
+    sample : ndarray of bool, shape (n,), or None
+        Rows that the model uses, all of them where None: what a cohort has before and after its treatment is counted
+        there, whether a period exists is not.
 
     Raises
     ------
@@ -75,13 +79,14 @@ def cells(cohort: Floats, period: Floats, period_name: str) -> Cells:
     relative[known] = relative_periods(cohort[known], period[known])
     reference = ~known
     out = ~known
-    for g in np.unique(cohort[known]):
-        rows = known & (cohort == g)
+    inside = known if sample is None else known & sample
+    for g in np.unique(cohort[inside]):
+        rows = inside & (cohort == g)
         if not (relative[rows] >= 0).any():
             reference |= rows
         elif not (relative[rows] < 0).any():
             out |= rows
-    used = ~reference & ~out & (relative != REFERENCE_PERIOD)
+    used = inside & ~reference & ~out & (relative != REFERENCE_PERIOD)
     pairs = np.unique(np.column_stack([relative[used], cohort[used]]), axis=0)
     if not pairs.size:
         raise DataError("sunab() finds no cohort with periods before and after treatment")
