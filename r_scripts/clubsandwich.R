@@ -28,7 +28,8 @@ cc_fit_clubsandwich <- function(request, frame) {
     within_ <- cc_plm_model(request, frame, parts, needs)
     K_plm <- ncol(clubSandwich:::model_matrix.plm(within_$model))
     cc_same_k(K, K_plm, "clubSandwich with plm")
-    V <- clubSandwich::vcovCR(within_$model, cluster = within_$clusters[[1L]], type = type)
+    # of all rows of the data, in their order: clubSandwich sorts them as plm does and leaves out the same ones
+    V <- clubSandwich::vcovCR(within_$model, cluster = as.integer(factor(within_$data[[needs$cluster]])), type = type)
     estimates <- stats::coef(within_$model)
   } else {
     cc_unsupported(

@@ -49,7 +49,8 @@ cc_indicator <- function(f, x = NULL, ref = NULL) {
   matrix(out, length(f), length(levels_), dimnames = list(NULL, levels_))
 }
 
-# The names that model.matrix gives to coefficients of i() terms, and the names that fixest gives them.
+# The names that model.matrix gives to coefficients of i() terms, and the names that fixest gives them. A matrix of one
+# column has the name of its term alone.
 cc_indicator_names <- function(calls, data, place) {
   out <- character(0)
   for (term in calls) {
@@ -57,8 +58,8 @@ cc_indicator_names <- function(calls, data, place) {
     arguments <- as.list(term)[-1L]
     plain <- if (is.null(names(arguments))) arguments else arguments[names(arguments) == ""]
     tail_ <- if (length(plain) == 2L) paste0(":", as.character(plain[[2L]])) else ""
-    out[paste0(paste(deparse(term, width.cutoff = 500L), collapse = ""), levels_)] <-
-      paste0(as.character(plain[[1L]]), "::", levels_, tail_)
+    written <- paste(deparse(term, width.cutoff = 500L), collapse = "")
+    out[paste0(written, if (length(levels_) > 1L) levels_)] <- paste0(as.character(plain[[1L]]), "::", levels_, tail_)
   }
   out
 }
@@ -103,6 +104,7 @@ cc_lm_model <- function(request, frame, parts, weights, needs) {
     if (!is.null(weights)) list(weights = as.name(weights)),
     list(na.action = quote(stats::na.omit), tol = 1e-10, singular.ok = TRUE)
   )))
+  if (model$rank == 0L) cc_refuse("no coefficient can be estimated: every regressor is zero")
   used <- data
   if (!is.null(model$na.action)) used <- data[-model$na.action, , drop = FALSE]
   estimates <- stats::coef(model)

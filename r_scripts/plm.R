@@ -95,7 +95,7 @@ cc_plm_model <- function(request, frame, parts, needs) {
   }
   codes <- function(x) as.integer(factor(x))
   list(
-    model = model, kind = kind, effect = effect, rename = rename,
+    model = model, data = data, kind = kind, effect = effect, rename = rename,
     dropped = if (kind != "between") {
       rename(setdiff(colnames(stats::model.matrix(model, model = "pooling")), c(names(stats::coef(model)), "(Intercept)")))
     },

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from crosscheck.bridge import FitItem
+from crosscheck.engines.oracle import ENGINE as ORACLE
 from crosscheck.engines.r import CLUBSANDWICH, FIXEST, LM, PLM
 from crosscheck.formula import emit, parse
 from crosscheck.frame import Frame
@@ -213,6 +214,37 @@ def test_terms_and_numbers_agree_with_fixest(r, formula):
             ours = r.fit(engine.id, asked, PANEL)
             assert ours.status == "ok", ours.reason
             close(ours, theirs, engine.id)
+
+
+@pytest.mark.parametrize("formula", ["y ~ i(time, ref = 0) + x | unit", "y ~ i(time, x, ref = 0) | unit"])
+def test_an_indicator_of_one_column_has_its_level_in_its_name(r, formula):
+    skip_without("fixest")
+    data = PANEL.take(np.flatnonzero(PANEL["time"].as_float() < 2))
+    asked = request(formula, data)
+    theirs = r.fit("r.fixest", asked, data)
+    for engine in ("r.lm", "r.plm"):
+        ours = r.fit(engine, asked, data)
+        assert {c.term for c in ours.coefs} == {c.term for c in theirs.coefs}, (engine, ours.reason)
+
+
+def test_clubsandwich_of_a_within_model_knows_whose_row_is_whose(r):
+    """The clusters of plm's model go by the rows of the data: in any order, and where outcomes are missing."""
+    rng = np.random.default_rng(8)
+    y = PANEL["y"].as_float().copy()
+    y[rng.choice(y.size, 9, replace=False)] = np.nan
+    holes = frame(*(number("y", y) if c.name == "y" else c for c in PANEL.columns))
+    vcov, ssc = VcovSpec(type="CRV1", cluster=("unit",)), SscSpec(k_fixef="none")
+    for data in (holes, holes.take(rng.permutation(holes.nrows))):
+        asked = request("y ~ x + z | unit", data, vcov=vcov, ssc=ssc)
+        ours, right = r.fit("r.clubsandwich", asked, data), ORACLE.fit(asked, data)
+        assert ours.status == "ok", ours.reason
+        close(ours, right, "clubSandwich")
+
+
+def test_a_model_without_a_coefficient_is_refused_in_words(r):
+    data = frame(number("y", [1.0, 2.0, 4.0]), number("x", [0.0, 0.0, 0.0]))
+    asked = FitRequest(formula="`y` ~ `x` - 1")
+    assert "no coefficient can be estimated" in r.fit("r.lm", asked, data).reason
 
 
 def test_a_regressor_that_the_effects_explain_is_dropped_and_named(r):

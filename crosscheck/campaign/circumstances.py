@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from crosscheck.campaign.circumstance import Circumstance
-from crosscheck.campaign.circumstances_covariance import cancels, last_lag, last_unit, not_positive_definite
+from crosscheck.campaign.circumstances_covariance import (
+    cancels,
+    effect_of_zero,
+    last_lag,
+    last_unit,
+    no_pair_at_the_last_lag,
+    not_positive_definite,
+)
 from crosscheck.campaign.circumstances_groups import (
     anticipated_later_cohort,
     covariate_units,
@@ -34,6 +41,7 @@ from crosscheck.campaign.circumstances_regressors import (
     rank_of_offsets,
     redundant_effects,
     singular,
+    zero_in_the_sample,
 )
 
 CIRCUMSTANCES: Mapping[str, Circumstance] = {
@@ -46,6 +54,9 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "not_positive_definite": not_positive_definite,
     "last_lag": last_lag,
     "last_unit": last_unit,
+    "effect_of_zero": effect_of_zero,
+    "no_pair_at_the_last_lag": no_pair_at_the_last_lag,
+    "zero_in_the_sample": zero_in_the_sample,
     "separated": separated,
     "an_r2": an_r2,
     "no_within_variation": no_within_variation,

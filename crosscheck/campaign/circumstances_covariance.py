@@ -9,6 +9,7 @@ import numpy as np
 from crosscheck import engines
 from crosscheck.campaign.case import Case, Discrepancy, Fit
 from crosscheck.campaign.circumstance import Check, matrix_of
+from crosscheck.campaign.columns import outcome as outcome_of
 from crosscheck.campaign.columns import put
 from crosscheck.campaign.precision import precision_of
 from crosscheck.campaign.relation import Relation
@@ -25,7 +26,7 @@ def not_positive_definite(case: Case, one: Discrepancy, fit: Fit, check: Check) 
 
     Of a relation the covariance of the other way of asking counts as well: dummies are part of it, effects are not.
     """
-    for engine, (request, frame) in product(case.engines, _both_ways(case)):
+    for engine, (request, frame) in product(case.engines, both_ways(case)):
         if not engines.get(engine).supports(request):
             continue
         result = fit(engine, request, frame)
@@ -42,7 +43,8 @@ def not_positive_definite(case: Case, one: Discrepancy, fit: Fit, check: Check) 
     return False
 
 
-def _both_ways(case: Case) -> list[tuple[FitRequest, Frame]]:
+def both_ways(case: Case) -> list[tuple[FitRequest, Frame]]:
+    """Return what is asked: the request itself and, where a relation is checked, its two questions."""
     asked = [(case.request, case.frame)]
     for relation in RELATIONS:
         if relation.id == case.rule and isinstance(relation, Relation):
@@ -64,6 +66,23 @@ def cancels(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     return bool(seen) and all(seen)
 
 
+def effect_of_zero(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the relation holds once every level of every effect has a constant of its own in the outcome.
+
+    The effects absorb them, and none of them is estimated as zero any more. Residuals, slopes and leverages are what
+    they were.
+    """
+    matrix, outcome = matrix_of(case), outcome_of(case.request)
+    if matrix is None or not matrix.fe_codes.size or outcome not in case.frame:
+        return False
+    y = case.frame[outcome].as_float().copy()
+    spread = float(np.ptp(matrix.y)) or 1.0
+    for place, codes in enumerate(matrix.fe_codes.T):
+        y[matrix.rows] += spread * np.sqrt(2.0 + place) * (1.0 + codes / (1.0 + codes.max()))
+    found = check(case.with_(frame=put(case.frame, Column(outcome, "float", y))))
+    return not any(one.identity.same_bug(d.identity) for d in found)
+
+
 def last_lag(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether the bandwidth reaches the last lag that there is, T - 1."""
     if case.request.time is None:
@@ -72,6 +91,17 @@ def last_lag(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     codes = codes_of(case.frame, (case.request.time,))
     periods = {int(c) for c in (codes if matrix is None else codes[matrix.rows]) if c >= 0}
     return lag_of(case.request, len(periods)) >= len(periods) - 1
+
+
+def no_pair_at_the_last_lag(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether no unit has as many rows as the bandwidth has lags and one, so that the last lag pairs none."""
+    request, matrix = case.request, matrix_of(case)
+    if request.unit is None or request.time is None or matrix is None:
+        return False
+    unit, time = (codes_of(case.frame, (name,))[matrix.rows] for name in (request.unit, request.time))
+    there = (unit >= 0) & (time >= 0)
+    periods = np.unique(time[there]).size
+    return bool(there.any()) and int(np.bincount(unit[there]).max()) <= lag_of(request, periods)
 
 
 def last_unit(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:

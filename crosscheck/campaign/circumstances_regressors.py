@@ -6,6 +6,7 @@ import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
 from crosscheck.campaign.circumstance import Check, left_over, matrix_of, with_dummies
+from crosscheck.campaign.circumstances_covariance import both_ways
 from crosscheck.campaign.reexpressed import reexpressed
 from crosscheck.engines._shared import codes_of
 from crosscheck.errors import CrosscheckError
@@ -110,6 +111,20 @@ def absorbed_pair(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
         return False
     dummies = with_dummies(matrix)[:, matrix.X.shape[1] :]
     return sum(left_over(dummies, column) <= 1e-10 for column in matrix.X.T) > 1
+
+
+def zero_in_the_sample(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the answers to the two questions list other dropped terms, all of them zero in every row used."""
+    matrix = matrix_of(case)
+    if matrix is None:
+        return False
+    x = matrix.X
+    if case.request.weights is not None:
+        x = x[case.frame[case.request.weights.column].as_float()[matrix.rows] > 0]
+    zero = {name for name, column in zip(matrix.names, x.T, strict=True) if not column.any()}
+    lists = [set(fit(one.identity.engine, request, frame).dropped) for request, frame in both_ways(case)]
+    disputed = {term for names in lists for term in names if not all(term in other for other in lists)}
+    return bool(disputed) and disputed <= zero
 
 
 def constant_regressor(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:

@@ -28,6 +28,16 @@ test_that("indicators are those of fixest's i()", {
   expect_error(cc_indicator(c("a", "b"), ref = "c"), class = "cc_refused")
 })
 
+test_that("i() of one column and of several have fixest's names", {
+  place <- cc_sealed(i = cc_indicator)
+  named <- function(d, term) unname(cc_indicator_names(list(term), d, place)[colnames(stats::model.matrix(
+    eval(call("~", term), place), d
+  ))[-1L]])
+  expect_identical(named(data.frame(t = 1:2), quote(i(t, ref = 1))), "t::2")
+  expect_identical(named(data.frame(t = 1:2, x = 3:4), quote(i(t, x, ref = 1))), "t::2:x")
+  expect_identical(named(data.frame(t = 1:3), quote(i(t, ref = 1))), c("t::2", "t::3"))
+})
+
 test_that("beside effects the intercept goes and the rest stays", {
   expect_identical(cc_without_intercept(quote(x + z)), quote(x + z))
   expect_identical(cc_without_intercept(quote(x - 1)), quote(x))

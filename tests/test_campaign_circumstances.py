@@ -1,0 +1,115 @@
+"""Does a circumstance of linear models show its own fault, and no other in the same place?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from crosscheck.campaign.case import Case, Discrepancy, Identity, features
+from crosscheck.campaign.circumstance import matrix_of, with_dummies
+from crosscheck.campaign.screen import recognised
+from crosscheck.engines.oracle import ENGINE as ORACLE
+from crosscheck.frame import Column, Frame
+from crosscheck.results import failed
+from crosscheck.spec import FitRequest, VcovSpec, WeightsSpec
+
+
+def made(**columns):
+    """Return a frame of numbers and, where the values are text, of categories."""
+    out = []
+    for name, values in columns.items():
+        if isinstance(values[0], str):
+            levels = tuple(sorted(set(values)))
+            codes = np.array([levels.index(v) for v in values], dtype=np.int32)
+            out.append(Column(name, "category", codes, levels))
+        else:
+            out.append(Column(name, "float", np.array(values, dtype=np.float64)))
+    return Frame(tuple(out), len(next(iter(columns.values()))))
+
+
+def case_of(frame, formula, rule="engines_agree", **fields):
+    request = FitRequest(formula=formula, **fields)
+    return Case(seed=1, frame=frame, requests=(request,), engines=("oracle", "r.fixest"), rule=rule)
+
+
+def one(engine, quantity, case, term="", says=""):
+    identity = Identity(
+        rule=case.rule, engine=engine, against="oracle", quantity=quantity, features=features(case.request)
+    )
+    return Discrepancy(identity=identity, term=term, value=1.0, other=2.0, says=says)
+
+
+def known_as(found, case, fit):
+    match = recognised(found, case, fit)
+    return None if match is None else match.id
+
+
+GROUPS = made(
+    g=["a", "a", "a", "b", "b", "b", "c", "c", "c"],
+    x=[-1, 0, 1, 0, 1, 2, 3, 1, 2],
+    y=[-1, 1, 0, 1, 3, 2, 5, 2, 4],
+)
+
+
+def hc3(request, frame, *, forgets_zero, factor=1.0):
+    """Compute HC3 with the leverages of all dummies, or without those of effects that are estimated as zero."""
+    case = Case(seed=1, frame=frame, requests=(request,), engines=("r.fixest",))
+    z = with_dummies(matrix_of(case))
+    y = frame["y"].as_float()
+    bread = np.linalg.inv(z.T @ z)
+    b = bread @ z.T @ y
+    h = np.einsum("ij,jk,ik->i", z, bread, z)
+    if forgets_zero:
+        for level in np.flatnonzero(np.abs(b[1:]) < 1e-12) + 1:
+            h = h - z[:, level] / z[:, level].sum()
+    s = z * ((y - z @ b) / (1 - h))[:, None]
+    error = factor * float(np.sqrt((bread @ s.T @ s @ bread)[0, 0]))
+    right = ORACLE.fit(request, frame)
+    return right.with_(engine="r.fixest", coefs=(replace(right.coefs[0], std_error=error),), vcov=())
+
+
+@pytest.mark.parametrize(("fault", "known"), [({}, "fixest.effect_of_zero_hc3"), ({"factor": 1.01}, None)])
+def test_only_what_constants_of_the_groups_mend_is_an_effect_of_zero(fault, known, monkeypatch):
+    case = case_of(GROUPS, "`y` ~ `x` | `g`", vcov=VcovSpec(type="HC3"))
+
+    def fit(name, request, frame):
+        return ORACLE.fit(request, frame) if name == "oracle" else hc3(request, frame, forgets_zero=True, **fault)
+
+    differs = fit("r.fixest", case.request, case.frame).coefs[0].std_error
+    assert abs(differs / ORACLE.fit(case.request, case.frame).coefs[0].std_error - 1) > 0.005
+    assert known_as(one("r.fixest", "std_error", case, "x"), case, fit) == known
+
+
+def test_a_regressor_that_is_not_listed_has_to_be_zero():
+    frame = made(y=[1, 2, 3, 4, 7, np.nan], zero=[0, 0, 0, 0, 0, 1], flat=[1, 1, 1, 1, 1, 2], x=[1, 3, 2, 5, 4, 4])
+    for gone, known in (("zero", "fixest.zero_not_listed"), ("flat", None), ("x", None)):
+        case = case_of(frame, f"`y` ~ `x` + `{gone}`" if gone != "x" else "`y` ~ `x`", rule="unusable_rows")
+
+        def silent(name, request, frame, gone=gone):
+            right = ORACLE.fit(request, frame)
+            return right.with_(engine=name, dropped=() if frame.nrows == 6 else (gone,))
+
+        assert known_as(one("r.fixest", "dropped", case), case, silent) == known, gone
+
+
+def test_statsmodels_may_fail_only_where_the_last_lag_pairs_no_rows():
+    frame = made(
+        unit=["a", "a", "b", "b", "c", "c"], time=[1, 2, 2, 3, 3, 4], x=[1, 2, 4, 3, 5, 9], y=[1, 0, 2, 2, 1, 5]
+    )
+    for lag, known in ((2, "statsmodels.lag_beyond_series"), (1, None)):
+        vcov = VcovSpec(type="NW", lag=lag)
+        case = case_of(frame, "`y` ~ `x`", unit="unit", time="time", vcov=vcov)
+        found = one("statsmodels", "status", case, says="all groups are empty taking lags")
+        assert known_as(found, case, lambda name, *_: failed(name, "nobody is asked")) == known
+
+
+def test_weights_of_zero_take_rows_out_of_what_is_zero():
+    frame = made(y=[1, 2, 3, 4, 7, 1], d=[0, 0, 0, 0, 0, 1], x=[1, 3, 2, 5, 4, 4], w=[1, 1, 2, 1, 1, 0])
+    case = case_of(frame, "`y` ~ `x` + `d`", rule="unusable_rows", weights=WeightsSpec(column="w"))
+
+    def silent(name, request, frame):
+        return ORACLE.fit(request, frame).with_(engine=name, dropped=() if frame.nrows == 6 else ("d",))
+
+    assert known_as(one("r.fixest", "dropped", case), case, silent) == "fixest.zero_not_listed"
