@@ -140,7 +140,7 @@ cc_lm_serial <- function(request, fit, n, K) {
 # Packages differ in how they repair a covariance that is not positive definite; none is taken as what was asked for.
 cc_positive <- function(V) {
   values <- eigen(V, symmetric = TRUE, only.values = TRUE)$values
-  if (any(!is.finite(values)) || min(values) < -1e-12 * max(abs(values))) {
+  if (any(!is.finite(values)) || min(values) < -1e-12 * max(abs(values)) || any(diag(V) < 0)) {
     cc_unsupported("the covariance is not positive semidefinite, and how it is repaired differs between packages")
   }
 }

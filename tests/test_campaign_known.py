@@ -31,7 +31,7 @@ from crosscheck.frame import Column, Frame
 from crosscheck.modelmatrix import model_matrix
 from crosscheck.results import failed
 from crosscheck.simulate import PanelSpec, make_panel
-from crosscheck.spec import FitRequest, VcovSpec
+from crosscheck.spec import FitRequest
 from tests.conftest import ROOT
 
 OFFSET = PanelSpec(units=8, periods=4, regressors=1, x_offset=9, seed=5)
@@ -141,14 +141,6 @@ def test_a_p_value_of_another_law_is_explained_once_its_standard_error_is():
     assert not {c.quantity for c in cells if c.verdict in DIFFERENT and c.severity != "none"}
 
 
-def test_the_bandwidth_decides_whether_fixest_leaves_the_last_lag_out():
-    spec = PanelSpec(units=6, periods=4, regressors=1, seed=3)
-    for lag, known in ((3, "fixest.last_lag_nw"), (1, None)):
-        case = case_of(spec, vcov=VcovSpec(type="NW", lag=lag))
-        match = recognised(one("r.fixest", "std_error", case), case, nobody)
-        assert (match.id if match else None) == known
-
-
 def test_only_a_separated_sample_excuses_other_terms():
     x, y = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], {"separated": [0, 0, 0, 1, 1, 1], "not": [0, 1, 0, 1, 0, 1]}
     for name, values in y.items():
@@ -164,18 +156,6 @@ def test_an_iterated_estimate_may_be_off_in_the_sixth_digit_and_not_in_the_third
     near, far = (one("pyfixest", "std_error", case, value=v, other=1.0) for v in (1.000001, 1.001))
     assert recognised(near, case, nobody).id == "iterations_stop"
     assert recognised(far, case, nobody) is None
-
-
-def test_a_negative_variance_has_to_be_there():
-    case = case_of(OFFSET, vcov=VcovSpec(type="CRV1", cluster=("unit", "time")), estimator="fepois")
-    right = ORACLE.fit(case_of(OFFSET).request, case.frame)
-    fine = right.with_(vcov=tuple(tuple(row) for row in np.eye(3).tolist()))
-    broken = right.with_(vcov=tuple(tuple(row) for row in np.diag([1.0, 1.0, -1.0]).tolist()))
-    found = one("pyfixest", "std_error", case, value=1.0, other=2.0)
-    found = replace(found, identity=replace(found.identity, against="r.fixest"))
-    case = case.with_(engines=("pyfixest",))
-    assert recognised(found, case, lambda *_: fine) is None
-    assert recognised(found, case, lambda *_: broken).id == "negative_variance_iterated"
 
 
 def test_the_sign_in_drdid_is_replayed_and_not_any_gap_of_a_tenth():
@@ -210,19 +190,6 @@ def test_the_sign_excuses_the_standard_error_that_it_gives_and_no_other():
         found = replace(one("r.did", "std_error", case), term=chosen.term)
         match = recognised(found, case, lambda *_, rows=rows: right.with_(engine="r.did", coefs=rows))
         assert (match.id if match else None) == known
-
-
-def test_a_weighted_r2_after_instruments_has_to_move_with_the_scale_of_the_weights():
-    spec = PanelSpec(units=8, periods=4, regressors=1, instruments=1, weights="analytic", seed=3)
-    case = case_of(spec, "`y` ~ `x1` | `endog` ~ `z1`", weights={"column": "weight"})
-    found = one("r.fixest", "r2", case)
-    right = ORACLE.fit(case.request, case.frame)
-
-    def moving(name, request, frame):
-        return right.with_(stats=replace(right.stats, r2=float(frame["weight"].as_float().sum()) / 1e3))
-
-    assert recognised(found, case, moving).id == "fixest.r2_weighted_iv"
-    assert recognised(found, case, lambda *_: right) is None
 
 
 def test_fitted_values_after_instruments_have_to_be_those_of_the_second_stage():

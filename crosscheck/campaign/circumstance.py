@@ -8,8 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
+from crosscheck.campaign.columns import formula_of, groupings, in_terms, outcome, put
+from crosscheck.campaign.predictions import split_of
+from crosscheck.campaign.reexpressed import reexpressed
+from crosscheck.campaign.relation import Relation
+from crosscheck.campaign.relations import RELATIONS
 from crosscheck.errors import CrosscheckError
 from crosscheck.formula import parse
+from crosscheck.frame import Column
 from crosscheck.modelmatrix import ModelMatrix, model_matrix
 
 Floats = NDArray[np.float64]
@@ -48,3 +54,43 @@ def rest_of(x: Floats, y: Floats) -> Floats:
     size = np.linalg.norm(x, axis=0)
     x = x[:, size > 0] / size[size > 0]
     return y - x @ np.linalg.lstsq(x, y, rcond=1e-12)[0] if x.size else y
+
+
+def ways(case: Case) -> tuple[Case, ...]:
+    """Return the case as its property asks it: once, both questions of a relation, or without held-out rows."""
+    if case.rule == "predictions":
+        train, _ = split_of(case)
+        return (case.with_(frame=case.frame.take(train)),)
+    for relation in RELATIONS:
+        if relation.id == case.rule and isinstance(relation, Relation):
+            twin = relation.twin(case)
+            if not isinstance(twin, str):
+                return tuple(case.with_(requests=(q.request,), frame=q.frame) for q in (twin.first, twin.second))
+    return (case,)
+
+
+def in_good_basis(case: Case) -> tuple[Case, ...]:
+    """Return the case with regressors centred, orthogonal and of one scale; nothing where that cannot be written."""
+    try:
+        other = reexpressed(case.request, case.frame)
+    except CrosscheckError:
+        return ()
+    return () if other is None else (case.with_(frame=other[1]),)
+
+
+def even_columns(case: Case) -> Case:
+    """Return the case with each column of numbers in its terms at mean zero and scale one; the outcome stays."""
+    formula = formula_of(case.request)
+    if formula is None:
+        return case
+    kept = {outcome(case.request), *groupings(case.request)}
+    moved = []
+    for name in in_terms(formula):
+        column = case.frame[name] if name in case.frame and name not in kept else None
+        if column is None or column.kind not in ("float", "integer"):
+            continue
+        x = column.as_float()
+        scale = float(np.nanstd(x)) if np.isfinite(x).any() else 0.0
+        if scale > 0:
+            moved.append(Column(name, "float", (x - np.nanmean(x)) / scale))
+    return case.with_(frame=put(case.frame, *moved))

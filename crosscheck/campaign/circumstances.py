@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from crosscheck.campaign.circumstance import Circumstance
+from crosscheck.campaign.circumstances_counts import counted_to_nothing, few_rows, rank_of_offsets, redundant_effects
 from crosscheck.campaign.circumstances_covariance import (
     cancels,
     effect_of_zero,
     last_lag,
     last_unit,
     no_pair_at_the_last_lag,
-    not_positive_definite,
 )
 from crosscheck.campaign.circumstances_groups import (
     anticipated_later_cohort,
@@ -27,10 +27,8 @@ from crosscheck.campaign.circumstances_outcomes import (
     an_r2,
     constant_outcome,
     no_within_variation,
-    scale_of_weights,
     second_stage,
     separated,
-    weights_take_rows,
 )
 from crosscheck.campaign.circumstances_regressors import (
     absorbed_pair,
@@ -38,10 +36,18 @@ from crosscheck.campaign.circumstances_regressors import (
     ill_conditioned,
     leverage_one,
     perfect_fit,
-    rank_of_offsets,
-    redundant_effects,
     singular,
+    solve_refuses,
+    unlisted,
     zero_in_the_sample,
+)
+from crosscheck.campaign.circumstances_replayed import (
+    poly_of_other_rows,
+    repaired,
+    row_for_a_cohort,
+    unweighted_ssr,
+    weights_before_inverse,
+    without_last_lag,
 )
 
 CIRCUMSTANCES: Mapping[str, Circumstance] = {
@@ -50,9 +56,17 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "drdid_sign": drdid_sign,
     "anticipated_later_cohort": anticipated_later_cohort,
     "second_stage": second_stage,
-    "scale_of_weights": scale_of_weights,
-    "not_positive_definite": not_positive_definite,
     "last_lag": last_lag,
+    "without_last_lag": without_last_lag,
+    "weights_before_inverse": weights_before_inverse,
+    "repaired": repaired,
+    "unweighted_ssr": unweighted_ssr,
+    "poly_of_other_rows": poly_of_other_rows,
+    "few_rows": few_rows,
+    "counted_to_nothing": counted_to_nothing,
+    "row_for_a_cohort": row_for_a_cohort,
+    "unlisted": unlisted,
+    "solve_refuses": solve_refuses,
     "last_unit": last_unit,
     "effect_of_zero": effect_of_zero,
     "no_pair_at_the_last_lag": no_pair_at_the_last_lag,
@@ -70,5 +84,4 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "constant_regressor": constant_regressor,
     "constant_outcome": constant_outcome,
     "absorbed_pair": absorbed_pair,
-    "weights_take_rows": weights_take_rows,
 }

@@ -2,56 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 
-from crosscheck import engines
 from crosscheck.campaign.case import Case, Discrepancy, Fit
 from crosscheck.campaign.circumstance import Check, matrix_of
 from crosscheck.campaign.columns import outcome as outcome_of
 from crosscheck.campaign.columns import put
 from crosscheck.campaign.precision import precision_of
-from crosscheck.campaign.relation import Relation
-from crosscheck.campaign.relations import RELATIONS
 from crosscheck.engines._shared import codes_of, lag_of
-from crosscheck.frame import Column, Frame
-from crosscheck.spec import FitRequest
-
-SINGULAR = 1e-10
-
-
-def not_positive_definite(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
-    """Say whether the covariance, as one of the engines gives it, is singular, has a negative variance, or is NaN.
-
-    Of a relation the covariance of the other way of asking counts as well: dummies are part of it, effects are not.
-    """
-    for engine, (request, frame) in product(case.engines, both_ways(case)):
-        if not engines.get(engine).supports(request):
-            continue
-        result = fit(engine, request, frame)
-        if result.status != "ok":
-            continue
-        if any(r.std_error is not None and np.isnan(r.std_error) for r in result.coefs):
-            return True
-        matrix = np.array(result.vcov, dtype=np.float64)
-        if matrix.size and np.isfinite(matrix).all():
-            spread = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
-            values = np.linalg.eigvalsh(matrix / np.outer(spread, spread))
-            if values[0] <= SINGULAR * max(values[-1], 0.0):
-                return True
-    return False
-
-
-def both_ways(case: Case) -> list[tuple[FitRequest, Frame]]:
-    """Return what is asked: the request itself and, where a relation is checked, its two questions."""
-    asked = [(case.request, case.frame)]
-    for relation in RELATIONS:
-        if relation.id == case.rule and isinstance(relation, Relation):
-            twin = relation.twin(case)
-            if not isinstance(twin, str):
-                asked += [(q.request, q.frame) for q in (twin.first, twin.second)]
-    return asked
+from crosscheck.frame import Column
 
 
 def cancels(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:

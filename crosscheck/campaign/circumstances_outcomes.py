@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
 from crosscheck.campaign.circumstance import Check, left_over, matrix_of, rest_of, with_dummies
 from crosscheck.campaign.predictions import split_of
-from crosscheck.errors import CrosscheckError
-from crosscheck.formula import parse
-from crosscheck.frame import Column, Frame
-from crosscheck.modelmatrix import model_matrix
 
 
 def separated(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
@@ -132,34 +126,3 @@ def second_stage(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     there = np.isfinite(expected) & np.isfinite(second)
     scale = float(np.abs(second[there]).max(initial=0.0))
     return bool(there.any()) and bool(np.all(np.abs(expected - second)[there] <= 1e-6 * scale))
-
-
-def scale_of_weights(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
-    """Say whether the engine's own number moves when all weights are multiplied by one number."""
-    weights = case.request.weights
-    if weights is None or one.identity.quantity not in ("r2", "adj_r2", "r2_within"):
-        return False
-    w = case.frame[weights.column].as_float()
-    # a tenth of large weights, ten times small ones: where they are very large the R2 is one whatever their scale
-    factor = 10.0 if np.nanmean(w) < 1.0 else 1.0 / (10.0 * float(np.nanmean(w)))
-    scaled = Column(weights.column, "float", w * factor)
-    columns = tuple(scaled if c.name == weights.column else c for c in case.frame.columns)
-    values = []
-    for frame in (case.frame, Frame(columns, case.frame.nrows)):
-        values.append(getattr(fit(one.identity.engine, case.request, frame).stats, one.identity.quantity))
-    a, b = (math.nan if v is None else float(v) for v in values)
-    # with large weights it is one but for a millionth, and what moves is what is left of one
-    size = min(max(abs(a), abs(b)), max(abs(1 - a), abs(1 - b)))
-    return abs(a - b) > max(1e-6 * size, 1e-11)
-
-
-def weights_take_rows(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
-    """Say whether rows with all numbers of the formula have no weight."""
-    request = case.request
-    if request.weights is None:
-        return False
-    try:
-        rows = model_matrix(parse(request.formula), case.frame, unit=request.unit, time=request.time).rows
-    except CrosscheckError:
-        return False
-    return not bool(np.all(case.frame[request.weights.column].as_float()[rows] > 0))

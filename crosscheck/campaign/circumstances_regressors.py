@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
-from crosscheck.campaign.circumstance import Check, left_over, matrix_of, with_dummies
-from crosscheck.campaign.circumstances_covariance import both_ways
+from crosscheck.campaign.circumstance import Check, left_over, matrix_of, rest_of, ways, with_dummies
 from crosscheck.campaign.reexpressed import reexpressed
 from crosscheck.engines._shared import codes_of
 from crosscheck.errors import CrosscheckError
@@ -15,6 +14,8 @@ from crosscheck.formula_tree import INTERCEPT
 
 NEARLY = 1e-6
 """Of a regressor's largest value: engines call it collinear from 1e-5 (pyfixest's sum of squares) to 1e-12 on."""
+TEN = 10.0
+"""LAPACK estimates a condition number; it may be this much larger than the exact one."""
 
 
 def ill_conditioned(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
@@ -29,18 +30,6 @@ def ill_conditioned(case: Case, one: Discrepancy, fit: Fit, check: Check) -> boo
     except CrosscheckError:
         return False
     return not any(one.identity.same_bug(d.identity) for d in found)
-
-
-def rank_of_offsets(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
-    """Say whether the columns are of full rank, and not as they stand: one is far from zero, or in huge units."""
-    matrix = matrix_of(case)
-    if matrix is None or not matrix.X.size:
-        return False
-    constant = np.ptp(matrix.X, axis=0) == 0
-    centred = matrix.X - np.where(constant, 0.0, matrix.X.mean(axis=0))
-    centred = centred / np.maximum(np.abs(centred).max(axis=0), 1e-300)
-    k = matrix.X.shape[1]
-    return bool(int(np.linalg.matrix_rank(matrix.X)) < k == int(np.linalg.matrix_rank(centred)))
 
 
 def singular(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
@@ -94,16 +83,6 @@ def perfect_fit(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     return left_over(x, matrix.y) <= 1e-8
 
 
-def redundant_effects(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
-    """Say whether the fixed effects span fewer dimensions than their levels less one each."""
-    matrix = matrix_of(case)
-    if matrix is None or matrix.fe_codes.ndim != 2 or matrix.fe_codes.shape[1] < 2:
-        return False
-    dummies = with_dummies(matrix)[:, matrix.X.shape[1] :]
-    counted = sum(len(np.unique(codes)) - 1 for codes in matrix.fe_codes.T) + 1
-    return int(np.linalg.matrix_rank(dummies)) < counted
-
-
 def absorbed_pair(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether the effects absorb two regressors or more."""
     matrix = matrix_of(case)
@@ -122,7 +101,7 @@ def zero_in_the_sample(case: Case, one: Discrepancy, fit: Fit, check: Check) -> 
     if case.request.weights is not None:
         x = x[case.frame[case.request.weights.column].as_float()[matrix.rows] > 0]
     zero = {name for name, column in zip(matrix.names, x.T, strict=True) if not column.any()}
-    lists = [set(fit(one.identity.engine, request, frame).dropped) for request, frame in both_ways(case)]
+    lists = [set(fit(one.identity.engine, way.request, way.frame).dropped) for way in ways(case)]
     disputed = {term for names in lists for term in names if not all(term in other for other in lists)}
     return bool(disputed) and disputed <= zero
 
@@ -137,3 +116,55 @@ def constant_regressor(case: Case, one: Discrepancy, fit: Fit, check: Check) -> 
         x = x[case.frame[case.request.weights.column].as_float()[matrix.rows] > 0]
     named = [j for j, name in enumerate(matrix.names) if name != INTERCEPT]
     return bool(x.size) and any(np.ptp(x[:, j]) == 0 for j in named)
+
+
+def unlisted(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether two lists of dropped terms differ in regressors alone that fixest leaves out and does not list.
+
+    Each has no coefficient in either answer, and is spanned by others, or does not vary, in the sample of either. Where
+    fixest is held against another engine it is fixest that does not list them.
+    """
+    who = one.identity
+    pair = ways(case) if not who.against else (case, case)
+    if len(pair) != 2:
+        return False
+    here, there = pair
+    a, b = (fit(e, w.request, w.frame) for e, w in zip((who.engine, who.against or who.engine), pair, strict=True))
+    lists = [{t for t in r.dropped if "::" not in t and "(" not in t} for r in (a, b)]
+    apart = lists[0] ^ lists[1]
+    if who.against:
+        silent = 0 if a.engine == "r.fixest" else 1
+        if lists[silent] - lists[1 - silent]:
+            return False
+    named = {row.term for r in (a, b) for row in r.coefs}
+    return bool(apart) and not apart & named and apart <= spanned(here) | spanned(there)
+
+
+def spanned(case: Case) -> frozenset[str]:
+    """Return the regressors that others and the effects span, or that do not vary, in the rows that have a weight."""
+    matrix = matrix_of(case)
+    if matrix is None:
+        return frozenset()
+    kept = np.ones(matrix.rows.size, dtype=bool)
+    if case.request.weights is not None:
+        kept = case.frame[case.request.weights.column].as_float()[matrix.rows] > 0
+    left = with_dummies(matrix)[kept]
+    found = [
+        name
+        for j, name in enumerate(matrix.names)
+        if left.size and (np.ptp(left[:, j]) == 0 or left_over(np.delete(left, j, axis=1), left[:, j]) < NEARLY)
+    ]
+    return frozenset(found)
+
+
+def solve_refuses(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether R's solve() calls X'X computationally singular, the effects swept out: 1/condition below 2.2e-16."""
+    matrix = matrix_of(case)
+    if matrix is None or not matrix.X.size or case.request.vcov.type not in ("HC2", "HC3"):
+        return False
+    x = matrix.X
+    if matrix.fe_codes.size:
+        dummies = with_dummies(matrix)[:, x.shape[1] :]
+        x = np.column_stack([rest_of(dummies, column) for column in x.T])
+    size = float(np.linalg.cond(x.T @ x, 1))
+    return not size < 1 / (TEN * np.finfo(float).eps)

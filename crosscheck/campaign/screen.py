@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from crosscheck.campaign.case import Ask, Case, Checked, Discrepancy, Fit, Outcome, features
 from crosscheck.campaign.circumstances import CIRCUMSTANCES
 from crosscheck.campaign.corpus import Corpus, read_corpus
@@ -176,7 +178,10 @@ def recognised(one: Discrepancy, case: Case, fit: Fit) -> KnownDiscrepancy | Non
 
     def shown(name: str) -> bool:
         if name not in answers:
-            answers[name] = CIRCUMSTANCES[name](case, one, fit, lambda c: check(c, fit)[0].discrepancies)
+            try:
+                answers[name] = CIRCUMSTANCES[name](case, one, fit, lambda c: check(c, fit)[0].discrepancies)
+            except (CrosscheckError, np.linalg.LinAlgError):  # what cannot be computed is not shown
+                answers[name] = False
         return answers[name]
 
     return recognise(one, known_rows(), traits_of(case), shown)

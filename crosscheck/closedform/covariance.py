@@ -51,12 +51,15 @@ class Grouping:
         Of the panel, for NW and DK; ``time`` ranks the distinct periods.
     lag : int or None
         ``None``: the integer part of T^(1/4).
+    last : int or None
+        Lags after this one are left out of the sum, though the bandwidth reaches them.
     """
 
     clusters: tuple[NDArray[np.int64], ...] = ()
     unit: NDArray[np.int64] | None = None
     time: NDArray[np.int64] | None = None
     lag: int | None = None
+    last: int | None = None
 
 
 def cluster_counts(clusters: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
@@ -201,7 +204,8 @@ def serial(fit: Fit, vcov: str, grouping: Grouping) -> LongArray:
             raise DataError("NW needs unit-time pairs that are unique", hint="name the unit, or use DK")
         table[time.codes, unit.codes] = fit.scores
     meat = np.zeros((k, k), dtype=np.longdouble)
-    for step in range(min(lag, time.size - 1) + 1):
+    reached = min(lag, time.size - 1)
+    for step in range((reached if grouping.last is None else min(reached, grouping.last)) + 1):
         pairs = (time.size - step) * table.shape[1]
         ahead, behind = table[step:].reshape(pairs, k), table[: time.size - step].reshape(pairs, k)
         product = ahead.T @ behind

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from crosscheck.spec import FitRequest
 
 
-def _split(formula: Formula) -> tuple[Formula, str, str]:
+def sunab_parts(formula: Formula) -> tuple[Formula, str, str]:
     """Return the formula without ``sunab()``, and the names of cohort and period.
 
     Raises
@@ -60,8 +60,8 @@ class Averaged:
 
 def averaged(request: FitRequest, frame: Frame) -> Averaged:
     """Fit the saturated regression and make the weights of the table that the request asks for."""
-    rest, cohort_name, period_name = _split(parse(request.formula, columns=frame.names))
-    model, made, first = _model(request, frame, rest, cohort_name, period_name)
+    rest, cohort_name, period_name = sunab_parts(parse(request.formula, columns=frame.names))
+    model, made, first = saturated(request, frame, rest, cohort_name, period_name)
     keep = np.array([j - first for j in model.fit.kept if j >= first], dtype=np.intp)
     weights = model.weights if model.weights is not None else np.ones(model.y.size)
     mass = weights @ model.x[:, first:][:, keep]
@@ -84,13 +84,13 @@ def fit_sunab(engine: str, request: FitRequest, frame: Frame) -> EstimationResul
     made = averaged(request, frame)
     found = inference(made.model, request, request.vcov, ssc_words(request.ssc))
     result = _result(engine, request, made.model, found, made.combine, made.terms, started)
-    _, cohort, _ = _split(parse(request.formula, columns=frame.names))
+    _, cohort, _ = sunab_parts(parse(request.formula, columns=frame.names))
     if request.unit is None:
         return result
     return result.with_(conditions=small_cohorts(frame[cohort].as_float(), codes_of(frame, (request.unit,))))
 
 
-def _model(
+def saturated(
     request: FitRequest, frame: Frame, rest: Formula, cohort: str, period: str
 ) -> tuple[LinearModel, Interactions, int]:
     """Fit the saturated regression; also the position of the first interaction among its columns."""
