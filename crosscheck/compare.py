@@ -168,6 +168,9 @@ def _missing_term(
     base: Mapping[str, Any],
 ) -> Cell:
     lacking = candidate if cand is None else reference
+    given = ref if cand is None else cand
+    if given is None or given.estimate is None or math.isnan(given.estimate):
+        return new_cell(base, term, "estimate", None, None, "unsupported", "none", reason="neither side gives a number")
     how = "dropped it as collinear" if term in lacking.dropped else "has no such term"
     return new_cell(
         base,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
+from crosscheck.campaign.cohorts import of_the_paper
 from crosscheck.campaign.columns import formula_of, groupings, in_terms, outcome, put
 from crosscheck.campaign.predictions import split_of
 from crosscheck.campaign.reexpressed import reexpressed
@@ -28,6 +29,8 @@ def matrix_of(case: Case) -> ModelMatrix | None:
     request = case.request
     also = tuple(c for c in (request.weights.column if request.weights else "", *request.vcov.cluster) if c)
     try:
+        if request.estimator == "sunab":
+            return of_the_paper(request, case.frame).matrix
         return model_matrix(parse(request.formula), case.frame, unit=request.unit, time=request.time, also=also)
     except CrosscheckError:
         return None

@@ -9,6 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from crosscheck.campaign.circumstance import Circumstance
+from crosscheck.campaign.circumstances_cohorts import (
+    always_treated,
+    cohorts_of_fixest,
+    empty_cohort,
+    separated_groups,
+    undetermined_effect,
+)
 from crosscheck.campaign.circumstances_counts import counted_to_nothing, few_rows, rank_of_offsets, redundant_effects
 from crosscheck.campaign.circumstances_covariance import (
     cancels,
@@ -55,6 +62,11 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "covariate_units": covariate_units,
     "drdid_sign": drdid_sign,
     "anticipated_later_cohort": anticipated_later_cohort,
+    "always_treated": always_treated,
+    "cohorts_of_fixest": cohorts_of_fixest,
+    "empty_cohort": empty_cohort,
+    "separated_groups": separated_groups,
+    "undetermined_effect": undetermined_effect,
     "second_stage": second_stage,
     "last_lag": last_lag,
     "without_last_lag": without_last_lag,

@@ -12,9 +12,12 @@ from crosscheck.engines._oracle_did import averages, group_time
 from crosscheck.errors import CrosscheckError
 from crosscheck.frame import Column, Frame
 
+FAR = 1e3
+
 
 def covariate_units(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
-    """Say whether the discrepancy goes once the covariates of a group-time estimator have mean zero and scale one."""
+    """Say whether covariates are far from zero or in odd units, and the discrepancy goes at mean zero and scale one."""
+    odd = False
     names_ = [n for n in case.request.options.get("covariates") or () if n in case.frame]
     moved = {}
     for name in names_:
@@ -23,8 +26,9 @@ def covariate_units(case: Case, one: Discrepancy, fit: Fit, check: Check) -> boo
         x = case.frame[name].as_float()
         scale = float(np.nanstd(x)) if np.isfinite(x).any() else 0.0
         if scale > 0:
+            odd |= not 1 / FAR < scale < FAR or abs(float(np.nanmean(x))) > FAR * scale
             moved[name] = Column(name, "float", (x - np.nanmean(x)) / scale)
-    if not moved:
+    if not odd:
         return False
     frame = Frame(tuple(moved.get(c.name, c) for c in case.frame.columns), case.frame.nrows)
     return not any(one.identity.same_bug(d.identity) for d in check(case.with_(frame=frame)))

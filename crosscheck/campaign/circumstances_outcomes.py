@@ -7,14 +7,11 @@ import numpy as np
 from crosscheck.campaign.case import Case, Discrepancy, Fit
 from crosscheck.campaign.circumstance import Check, left_over, matrix_of, rest_of, with_dummies
 from crosscheck.campaign.predictions import split_of
+from crosscheck.campaign.separation import separates
 
 
 def separated(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
-    """Say whether some direction of the coefficients fits observations ever better without end.
-
-    For a Poisson model: x'g = 0 where y > 0 and x'g <= 0 elsewhere; for logit and probit x'g >= 0 where y = 1 and
-    x'g <= 0 where y = 0; not 0 everywhere (Correia, Guimaraes and Zylkin 2020; Albert and Anderson 1984).
-    """
+    """Say whether a Poisson, logit or probit model has no maximum, so that iterations end wherever they stop."""
     if case.request.estimator not in ("fepois", "feglm"):
         return False
     if case.rule == "predictions":  # the model is fitted without the rows held out
@@ -23,30 +20,11 @@ def separated(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     matrix = matrix_of(case)
     if matrix is None:
         return False
-    from scipy.optimize import linprog
-
     x, up = with_dummies(matrix), matrix.y > 0
     if case.request.weights is not None:
         used = case.frame[case.request.weights.column].as_float()[matrix.rows] > 0
         x, up = x[used], up[used]
-    size = np.abs(x).max(axis=0, initial=0.0)
-    x = x[:, size > 0] / size[size > 0]
-    if case.request.estimator == "fepois":
-        fixed, signed = x[up], -x[~up]
-    else:
-        fixed, signed = x[:0], np.where(up[:, None], x, -x)
-    if not signed.size:
-        return False
-    found = linprog(
-        -signed.sum(axis=0),
-        A_ub=-signed,
-        b_ub=np.zeros(signed.shape[0]),
-        A_eq=fixed if fixed.size else None,
-        b_eq=np.zeros(fixed.shape[0]) if fixed.size else None,
-        bounds=(-1, 1),
-        method="highs",
-    )
-    return bool(found.status == 0 and -found.fun > 1e-7)
+    return separates(x, up, counts=case.request.estimator == "fepois")
 
 
 def an_r2(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:

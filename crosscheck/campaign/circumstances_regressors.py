@@ -26,7 +26,8 @@ def ill_conditioned(case: Case, one: Discrepancy, fit: Fit, check: Check) -> boo
         other = reexpressed(case.request, case.frame)
         if other is None:
             return False
-        found = check(case.with_(frame=other[1]))
+        _, asked, frame = other
+        found = check(case.with_(requests=(asked, *case.requests[1:]), frame=frame))
     except CrosscheckError:
         return False
     return not any(one.identity.same_bug(d.identity) for d in found)

@@ -53,7 +53,8 @@ def quantile(values: Iterable[float], p: float, method: str) -> float | None:
     else:
         c = g
     low, high = x[min(max(j - 1, 0), n - 1)], x[min(max(j, 0), n - 1)]
-    return low if c == 0 else high if c == 1 else (1 - float(c)) * low + float(c) * high
+    # between equal values there is nothing to weigh, and (1 - c) x + c x may be x but for its last bit
+    return low if c == 0 or low == high else high if c == 1 else (1 - float(c)) * low + float(c) * high
 
 
 def winsorized(values: Floats, rule: Mapping[str, Any]) -> tuple[Floats, float, float] | None:

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crosscheck.errors import CrosscheckError
 from crosscheck.explain.model import Explanation
-from crosscheck.formula import names, parse
+from crosscheck.formula import Call, Expr, Name, names, parse
 from crosscheck.frame import Column, Frame
 from crosscheck.judging import Cell
+from crosscheck.modelmatrix import evaluate
 from crosscheck.spec import FitRequest, VcovSpec
 from crosscheck.verdict import AGREE
 
@@ -29,6 +31,9 @@ BAD = 1e4
 SMALL, LARGE = 1e-3, 1e4
 """Beyond these standard deviations its units decide what thresholds make of a regressor."""
 OF_THE_FIT = ("nobs", "terms", "estimate", "dropped", "df_resid", "r2", "adj_r2", "r2_within", "fitted", "residuals")
+SETTLED = 1e-5
+"""Relative, of iterated estimators, as ``iterations_stop`` of ``known.toml`` has it."""
+OF_NUMBERS = ("I", "log", "exp", "sqrt", "abs")
 DIFFERENT = ("unexplained", "missing_candidate", "missing_reference")
 Compare = Callable[[FitRequest, Frame], Sequence[Cell]]
 
@@ -50,17 +55,22 @@ def explain_basis(cells: Sequence[Cell], request: FitRequest, frame: Frame, agai
     other = reexpressed(request, frame)
     if other is None:
         return list(cells)
-    worse, moved = other
+    worse, asked, moved = other
     try:
-        seen = list(again(request, moved))
+        seen = list(again(asked, moved))
         if not seen and request.vcov.canonical != "iid":
             # a covariance that one side refuses on such data says nothing of terms and estimates
-            plain = request.model_copy(update={"vcov": VcovSpec(type="iid")})
+            plain = asked.model_copy(update={"vcov": VcovSpec(type="iid")})
             seen = [c for c in again(plain, moved) if c.quantity in OF_THE_FIT]
     except CrosscheckError:
         return list(cells)
-    still = {c.quantity for c in seen if c.verdict in DIFFERENT and c.severity != "none"}
-    agreed = {c.quantity for c in seen if c.verdict in AGREE} | {c.quantity for c in seen if c.explanations}
+    iterated = request.estimator in ("fepois", "feglm")
+    still = {
+        c.quantity for c in seen if c.verdict in DIFFERENT and c.severity != "none" and not (iterated and _settled(c))
+    }
+    agreed = {c.quantity for c in seen if c.verdict in AGREE or c.explanations} | {
+        c.quantity for c in seen if iterated and _settled(c)
+    }
     if still & {"nobs", "terms"} or not agreed:
         return list(cells)
     why = Explanation(
@@ -82,11 +92,18 @@ def explain_basis(cells: Sequence[Cell], request: FitRequest, frame: Frame, agai
     ]
 
 
-def reexpressed(request: FitRequest, frame: Frame) -> tuple[float, Frame] | None:
-    """Return how badly the regressors are conditioned, and the frame in a good basis; ``None`` where they are well.
+def _settled(cell: Cell) -> bool:
+    """Say whether two numbers are as near as iterations that end when the deviance settles bring them."""
+    a, b = cell.reference_value, cell.candidate_value
+    return isinstance(a, float) and isinstance(b, float) and abs(a - b) <= SETTLED * max(abs(a), abs(b))
 
-    The outcome is centred where its own mean costs as much.
+
+def reexpressed(request: FitRequest, frame: Frame) -> tuple[float, FitRequest, Frame] | None:
+    """Return how badly the regressors are conditioned, and request and frame in a good basis; ``None`` where well.
+
+    The outcome is centred where its own mean costs as much. A function of a column is a column of its own.
     """
+    request, frame = _evaluated(request, frame)
     formula = parse(request.formula)
     groups = {n for parts in formula.fixed_effects for n in parts} | set(request.vcov.cluster)
     outcome = names(formula)[0]
@@ -125,7 +142,28 @@ def reexpressed(request: FitRequest, frame: Frame) -> tuple[float, Frame] | None
     if not moved:
         return None
     columns_ = tuple(Column(c.name, "float", moved[c.name]) if c.name in moved else c for c in frame.columns)
-    return worst, Frame(columns_, frame.nrows)
+    return worst, request, Frame(columns_, frame.nrows)
+
+
+def _evaluated(request: FitRequest, frame: Frame) -> tuple[FitRequest, Frame]:
+    """Return a request in which functions of columns among the regressors are columns."""
+    formula = parse(request.formula)
+    made: dict[Expr, Column] = {}
+
+    def plain(factor: Expr) -> Expr:
+        if not isinstance(factor, Call) or factor.function not in OF_NUMBERS:
+            return factor
+        if factor not in made:
+            name = next(n for n in (f"made {k}" for k in count(len(made) + 1)) if n not in frame.names)
+            made[factor] = Column(name, "float", evaluate(factor, frame, unit=request.unit, time=request.time))
+        return Name(made[factor].name)
+
+    terms = tuple(tuple(plain(f) for f in term) for term in formula.terms)
+    if not made:
+        return request, frame
+    columns = (*request.columns, *(c.name for c in made.values())) if request.columns else ()
+    asked = request.model_copy(update={"formula": str(replace(formula, terms=terms)), "columns": columns})
+    return asked, Frame((*frame.columns, *made.values()), frame.nrows)
 
 
 def _large(frame: Frame, name: str) -> bool:

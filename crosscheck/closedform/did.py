@@ -9,6 +9,7 @@ the earlier of the two periods. Each unit's influence function is kept, so that 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,26 +58,14 @@ def group_time_effects(
     earlier : int
         As in :func:`crosscheck.closedform.did_moments.cross_section_effect`.
     """
-    periods = sample.periods
     rows: list[tuple[float, float, Effect]] = []
-    for g in sample.groups:
-        before = periods[periods + anticipation < g]
-        if before.size == 0:
-            continue
-        long_base = float(before[-1])
-        for i, t in enumerate(periods):
-            if base == "universal":
-                start = long_base
-            elif i == 0:
-                continue
-            else:
-                start = long_base if g <= t else float(periods[i - 1])
-            if start == t:
-                effect = Effect(np.zeros((), dtype=np.longdouble), np.zeros(sample.n_units, dtype=np.longdouble))
-            else:
-                compared = comparison(sample.data.cohort, float(g), max(float(t), start) + anticipation, control)
-                effect = _effect(sample, method, float(g), float(t), start, compared, earlier)
-            rows.append((float(g), float(t), effect))
+    for g, t, start in cells(sample, base=base, anticipation=anticipation):
+        if start == t:
+            effect = Effect(np.zeros((), dtype=np.longdouble), np.zeros(sample.n_units, dtype=np.longdouble))
+        else:
+            compared = comparison(sample.data.cohort, g, max(t, start) + anticipation, control)
+            effect = _effect(sample, method, g, t, start, compared, earlier)
+        rows.append((g, t, effect))
     if not rows:
         raise DataError("no cohort that is left has a period before and a period after treatment")
     return GroupTime(
@@ -85,6 +74,21 @@ def group_time_effects(
         att=np.array([e.att for _, _, e in rows], dtype=np.longdouble),
         influence=np.column_stack([e.influence for _, _, e in rows]),
     )
+
+
+def cells(sample: Sample, *, base: str, anticipation: float) -> Iterator[tuple[float, float, float]]:
+    """Yield cohort, period and base period of every effect; with a universal base its own period is among them."""
+    periods = sample.periods
+    for g in sample.groups:
+        before = periods[periods + anticipation < g]
+        if before.size == 0:
+            continue
+        long_base = float(before[-1])
+        for i, t in enumerate(periods):
+            if base == "universal":
+                yield float(g), float(t), long_base
+            elif i > 0:
+                yield float(g), float(t), long_base if g <= t else float(periods[i - 1])
 
 
 def comparison(cohort: Floats, group: float, threshold: float, control: Control) -> NDArray[np.bool_]:

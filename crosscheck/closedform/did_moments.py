@@ -22,6 +22,8 @@ from crosscheck.errors import DataError
 TRIM = 0.995
 HIGHEST = 1 - 1e-6
 MAX_ITERATIONS = 200
+VARIES = 1e-14
+"""Of a column's size: what it varies by less is the rounding of its values as doubles."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +44,18 @@ def hajek(weight: LongArray, value: LongArray) -> Effect:
 def _gradient(weight: LongArray, value: LongArray, x: LongArray) -> LongArray:
     """E[w v x] / E[w], shape (k,)."""
     return np.asarray((weight * value) @ x / weight.sum())
+
+
+def centred(x: LongArray, weight: LongArray) -> LongArray:
+    """Return the columns about their means and of scale one; constants, but for rounding, as they are.
+
+    With a column of ones among them they span the same space, so that scores, fitted values and what estimating them
+    adds to an influence function are the same, and Newton's steps keep their digits beside a large mean.
+    """
+    rest = x - weight @ x / weight.sum()
+    spread, size = np.sqrt(weight @ rest**2), np.sqrt(weight @ x**2)
+    varies = spread > VARIES * size
+    return np.where(varies, rest / np.where(varies, spread, 1), x)
 
 
 def regression(y: LongArray, x: LongArray, weight: LongArray) -> tuple[LongArray, LongArray]:
@@ -119,6 +133,7 @@ def panel_effect(method: str, change: LongArray, d: LongArray, x: LongArray, wei
     weight = weight / weight.mean()
     if x.shape[1] == 1:
         return _minus(hajek(weight * d, change), hajek(weight * (1 - d), change))
+    x = centred(x, weight)
     if method == "reg":
         fitted, psi_b = regression(change, x, weight * (1 - d))
         treated, control = hajek(weight * d, change), hajek(weight * d, fitted)
@@ -159,6 +174,7 @@ def cross_section_effect(
     if x.shape[1] == 1:
         means = {key: hajek(w, y) for key, w in cells.items()}
         return _minus(_minus(means[1, 1], means[1, 0]), _minus(means[0, 1], means[0, 0]))
+    x = centred(x, weight)
     if method == "reg":
         treated = _minus(hajek(cells[1, 1], y), hajek(cells[1, 0], y))
         (after, psi_after), (before, psi_before) = (regression(y, x, cells[0, p]) for p in (1, 0))

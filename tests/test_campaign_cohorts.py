@@ -1,0 +1,213 @@
+"""Do circumstances of cohorts and of separation show their own fault, and no other in the same place?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from crosscheck.campaign.case import Case, Discrepancy, Identity, features
+from crosscheck.campaign.circumstances_cohorts import (
+    always_treated,
+    cohorts_of_fixest,
+    empty_cohort,
+    separated_groups,
+    undetermined_effect,
+)
+from crosscheck.campaign.design_arithmetic import winsorized
+from crosscheck.campaign.reexpressed import reexpressed
+from crosscheck.campaign.screen import recognised
+from crosscheck.campaign.separation import separates
+from crosscheck.engines.oracle import ENGINE as ORACLE
+from crosscheck.frame import Frame
+from crosscheck.results import EstimationResult, failed
+from crosscheck.spec import FitRequest
+
+from .designs_helpers import in_r, need_r
+from .engine_helpers import floats, integers
+
+NEVER = 9
+Y = np.array([4.0, 5, 9, 1, 7, 12, 2, 2, 8, 2, 2, 4])
+
+
+def panel(cohorts, y=Y, periods=3):
+    """Units of one row in each of a few periods, the last listed first."""
+    units = len(cohorts)
+    unit = np.tile(np.arange(1, units + 1), periods)
+    time = np.repeat(np.arange(periods, 0, -1), units)
+    y = np.asarray(y, dtype=float).reshape(units, periods)[unit - 1, time - 1]
+    cohort = np.asarray(cohorts)[unit - 1]
+    return Frame((integers("id", unit), integers("t", time), integers("g", cohort), floats("y", y)), unit.size)
+
+
+def case_of(frame, **fields):
+    request = FitRequest(unit="id", time="t", **fields)
+    return Case(seed=1, frame=frame, requests=(request,), engines=("oracle", "r.fixest"), rule="engines_agree")
+
+
+def sunab(frame, aggregation="group", formula="y ~ sunab(g, t) | id + t"):
+    return case_of(frame, estimator="sunab", formula=formula, options={"aggregation": aggregation})
+
+
+def att_gt(frame, **options):
+    whole = {"y": "y", "cohort": "g", "unit": "id", "time": "t", "aggregation": "none", **options}
+    return case_of(frame, estimator="att_gt", options=whole)
+
+
+def one(case, quantity="terms", engine="r.fixest", term="", says=""):
+    identity = Identity(
+        rule=case.rule, engine=engine, against="oracle", quantity=quantity, features=features(case.request)
+    )
+    return Discrepancy(identity=identity, term=term, value=1.0, other=2.0, says=says)
+
+
+def nobody(name, request, frame):
+    return failed(name, "not here")
+
+
+def nothing(case):
+    return ()
+
+
+def fixest(request, frame):
+    need_r("fixest")
+    return in_r(request, frame, "r.fixest")
+
+
+EARLY = panel([2, NEVER, NEVER, 3, 3], [*Y, 6, 5, 3])
+"""Cohort 2 has one row before treatment; rows are listed from the last period on, so that it is the last of them."""
+
+
+class TestCohortsOfFixest:
+    def lost(self):
+        """Return the panel with never treated units first, and the one early row of cohort 2 first among its own."""
+        never = [i for i in range(15) if EARLY["g"].values[i] == NEVER]
+        early = next(i for i in range(15) if (EARLY["g"].values[i], EARLY["t"].values[i]) == (2, 1))
+        return EARLY.take(np.array([*never, early, *(i for i in range(15) if i not in (*never, early))]))
+
+    def test_live_fixest_overlooks_the_first_row_of_a_cohort(self):
+        case = sunab(self.lost())
+        answer = fixest(case.request, case.frame)
+        assert {r.term for r in answer.coefs} == {"cohort::3"}
+        assert {r.term for r in ORACLE.fit(case.request, case.frame).coefs} == {"cohort::2", "cohort::3"}
+        assert cohorts_of_fixest(case, one(case), lambda *_: answer, nothing)
+
+        def off(*_):
+            return answer.with_(coefs=tuple(replace(r, estimate=r.estimate * 1.001) for r in answer.coefs))
+
+        assert not cohorts_of_fixest(case, one(case), off, nothing)
+        plain = sunab(EARLY)
+        again = fixest(plain.request, plain.frame)
+        assert {r.term for r in again.coefs} == {"cohort::2", "cohort::3"}
+        assert not cohorts_of_fixest(plain, one(plain), lambda *_: again, nothing)
+
+    def test_the_right_effects_are_no_fault_of_fixest(self):
+        case = sunab(self.lost())
+        right = ORACLE.fit(case.request, case.frame)
+        assert not cohorts_of_fixest(case, one(case), lambda *_: right, nothing)
+
+
+class TestWhatIsNotDetermined:
+    def test_cells_beside_a_regressor_that_is_one_of_them(self):
+        frame = panel([2, 3, NEVER, NEVER])
+        x = ((frame["g"].values == 3) & (frame["t"].values == 3)).astype(float)
+        frame = Frame((*frame.columns, floats("x", x)), frame.nrows)
+        case = sunab(frame, "none", "y ~ x + sunab(g, t) | id + t")
+        assert undetermined_effect(case, one(case, term="t::0:cohort::3"), nobody, nothing)
+        assert not undetermined_effect(case, one(case, term="t::0:cohort::2"), nobody, nothing)
+        assert recognised(one(case, term="t::0:cohort::2"), case, nobody) is None
+
+    @pytest.mark.parametrize(("offset", "scale"), [(0.0, 1.0), (1e6, 1.0), (0.0, 1e-8)])
+    def test_separation_is_the_same_in_any_units(self, offset, scale):
+        rng = np.random.default_rng(4)
+        x = rng.normal(size=40)
+        up = x + rng.normal(size=40) > 0
+        columns = np.column_stack([np.ones(40), offset + scale * x])
+        assert not separates(columns, up)
+        assert separates(columns, x > 0.3)
+        assert separates(columns, np.where(x > 0.3, True, np.arange(40) == np.argmin(x)) & (x > 0.3))
+
+    def test_counts_are_separated_by_a_group_of_zeros(self):
+        group = np.repeat([0.0, 1.0], 10)
+        columns = np.column_stack([np.ones(20), group])
+        assert separates(columns, group == 0, counts=True)
+        assert not separates(columns, np.arange(20) % 2 == 0, counts=True)
+
+    def test_only_a_separated_comparison_excuses_a_score(self):
+        frame = panel([2, 2, 2, NEVER, NEVER, NEVER], np.arange(18.0))
+        unit = frame["id"].values
+        apart = Frame((*frame.columns, floats("x", unit.astype(float))), frame.nrows)
+        mixed = Frame((*frame.columns, floats("x", (unit * 5 % 7).astype(float))), frame.nrows)
+        for data, found in ((apart, True), (mixed, False)):
+            case = att_gt(data, covariates=["x"], est_method="ipw")
+            assert separated_groups(case, one(case, "estimate", "r.did", "ATT(2,2)"), nobody, nothing) is found
+        by_regression = att_gt(apart, covariates=["x"], est_method="reg")
+        assert not separated_groups(by_regression, one(by_regression), nobody, nothing)
+
+
+def test_a_cohort_is_empty_once_no_unit_of_it_has_every_period():
+    frame = panel([2, 3, NEVER, NEVER])
+    frame = frame.take(~((frame["g"].values == 3) & (frame["t"].values == 1)))
+    case = att_gt(frame)
+    assert empty_cohort(case, one(case, term="ATT(3,3)"), nobody, nothing)
+    assert not empty_cohort(case, one(case, term="ATT(2,3)"), nobody, nothing)
+
+
+def test_always_treated_units_excuse_what_goes_with_them_alone():
+    frame = panel([1, 2, 3, NEVER])
+    case = att_gt(frame, control_group="notyettreated")
+    found = one(case, engine="r.did")
+
+    def answers(name, request, frame):
+        return EstimationResult(engine=name)
+
+    assert always_treated(case, found, answers, nothing)
+    assert not always_treated(case, found, answers, lambda case: (found,))
+    assert not always_treated(case, found, nobody, nothing)
+    without = att_gt(panel([4, 2, 3, NEVER]), control_group="notyettreated")
+    assert not always_treated(without, found, answers, nothing)
+
+
+def test_a_score_does_not_depend_on_the_mean_of_a_covariate():
+    rng = np.random.default_rng(2)
+    unit = np.repeat(np.arange(24), 2)
+    time, cohort = np.tile([1, 2], 24), np.where(unit < 10, 2, 0)
+    x, y = rng.normal(size=24)[unit], rng.normal(size=48)
+    answers = []
+    for offset in (0.0, 2.0**20):
+        moved = np.round(x * 2**20) / 2**20 + offset
+        columns = (integers("id", unit), integers("t", time), integers("g", cohort), floats("y", y), floats("x", moved))
+        for method in ("ipw", "dr"):
+            case = att_gt(Frame(columns, 48), covariates=["x"], est_method=method)
+            row = ORACLE.fit(case.request, case.frame).coef("ATT(2,2)")
+            answers.append((row.estimate, row.std_error))
+    for near, far in zip(answers[:2], answers[2:], strict=True):
+        assert near == pytest.approx(far, rel=1e-9)
+
+
+def test_a_function_of_a_column_is_put_into_a_good_basis_as_a_column():
+    x = 1e9 + np.arange(12.0) ** 2
+    frame = Frame((floats("y", np.arange(12.0)), floats("x", x), floats("z", np.arange(12.0) % 3)), 12)
+    request = FitRequest(estimator="fepois", formula="y ~ z + I(x^2)", columns=("y", "x", "z"))
+    found = reexpressed(request, frame)
+    assert found is not None
+    worst, asked, moved = found
+    name = asked.columns[-1]
+    assert name in asked.formula
+    assert "^2" not in asked.formula
+    values = moved[name].as_float()
+    assert worst > 1e4
+    assert abs(values.mean()) < 1e-6
+    assert math.isclose(values.std(), 1.0, rel_tol=1e-6)
+    short = FitRequest(formula="y ~ I(z^2)", columns=("y", "z"))
+    assert reexpressed(short, frame) is None
+
+
+def test_a_bound_between_equal_values_is_that_value():
+    y = np.array([-7.460251, 1.5, 3.25, 0.1, 7.75])
+    for share in (0.01, 0.013, 0.07):
+        values, low, high = winsorized(y, {"lower": share, "upper": 1 - share, "quantile": "r6", "action": "clip"})
+        assert (low, high) == (y.min(), y.max())
+        assert np.array_equal(values, y)
