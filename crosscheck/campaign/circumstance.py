@@ -78,7 +78,10 @@ def in_good_basis(case: Case) -> tuple[Case, ...]:
         other = reexpressed(case.request, case.frame)
     except CrosscheckError:
         return ()
-    return () if other is None else (case.with_(frame=other[1]),)
+    if other is None:
+        return ()
+    _, asked, frame = other
+    return (case.with_(requests=(asked, *case.requests[1:]), frame=frame),)
 
 
 def even_columns(case: Case) -> Case:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
-from crosscheck.campaign.circumstance import Check, left_over, matrix_of, rest_of, ways, with_dummies
-from crosscheck.campaign.reexpressed import reexpressed
+from crosscheck.campaign.circumstance import Check, in_good_basis, left_over, matrix_of, rest_of, ways, with_dummies
 from crosscheck.engines._shared import codes_of
 from crosscheck.errors import CrosscheckError
 from crosscheck.formula import parse
@@ -22,15 +21,12 @@ def ill_conditioned(case: Case, one: Discrepancy, fit: Fit, check: Check) -> boo
     """Say whether the relation holds once the regressors are centred, orthogonal and of one scale."""
     if not case.request.formula or case.rule in ("engines_agree", "coherence"):
         return False
-    try:
-        other = reexpressed(case.request, case.frame)
-        if other is None:
+    for good in in_good_basis(case):
+        try:
+            return not any(one.identity.same_bug(d.identity) for d in check(good))
+        except CrosscheckError:
             return False
-        _, asked, frame = other
-        found = check(case.with_(requests=(asked, *case.requests[1:]), frame=frame))
-    except CrosscheckError:
-        return False
-    return not any(one.identity.same_bug(d.identity) for d in found)
+    return False
 
 
 def singular(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
