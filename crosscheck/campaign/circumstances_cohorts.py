@@ -11,7 +11,7 @@ from crosscheck.campaign.circumstance import Check, with_dummies
 from crosscheck.campaign.cohorts import Cohorts, effects, of_fixest, of_the_paper, weights_in
 from crosscheck.campaign.separation import separates
 from crosscheck.closedform.did import cells, comparison
-from crosscheck.closedform.did_data import Sample, prepare
+from crosscheck.closedform.did_data import Control, Sample, prepare
 from crosscheck.engines._oracle_did import long_data
 from crosscheck.errors import CrosscheckError
 
@@ -145,7 +145,7 @@ def _cells_of(term: str, made: Cohorts) -> np.ndarray[tuple[int], np.dtype[np.bo
     return np.asarray(mine & (made.cohort == float(match["both"])) if match["both"] is not None else mine)
 
 
-def _control(case: Case) -> str:
+def _control(case: Case) -> Control:
     return "notyettreated" if case.request.options.get("control_group") == "notyettreated" else "nevertreated"
 
 
@@ -156,7 +156,7 @@ def _sample(case: Case) -> Sample | None:
     try:
         return prepare(
             long_data(case.request, case.frame),
-            control=_control(case),  # type: ignore[arg-type]
+            control=_control(case),
             anticipation=float(options.get("anticipation") or 0),
             panel=bool(options.get("panel", True)),
             allow_unbalanced=bool(options.get("allow_unbalanced", False)),
