@@ -74,6 +74,19 @@ def se_not_a_number(r, q, f):
     return r.with_(coefs=tuple(replace(c, std_error=math.nan) for c in r.coefs)) if q.vcov.type == "CRV3" else r
 
 
+def off_diagonal(factor: float) -> Spoil:
+    """Leave the standard errors as they are, and everything that is computed from them."""
+
+    def spoil(r, q, f):
+        matrix = np.array(r.vcov, dtype=float)
+        if matrix.ndim != 2:
+            return r
+        matrix = np.where(np.eye(len(matrix), dtype=bool), matrix, factor * matrix)
+        return r.with_(vcov=tuple(map(tuple, matrix.tolist())))
+
+    return spoil
+
+
 FAULTS: dict[str, Spoil] = {
     **{n: of_coefs(n) for n in ("estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "df")},
     **{n: of_stats(n) for n in ("r2", "adj_r2", "r2_within")},
@@ -86,6 +99,7 @@ FAULTS: dict[str, Spoil] = {
     "a term is lost": lambda r, q, f: r.with_(coefs=r.coefs[:-1]) if len(r.coefs) > 1 else r,
     "a term is called otherwise": first_renamed,
     "a standard error is NaN": se_not_a_number,
+    **{"no covariance": off_diagonal(0), "covariance, sign": off_diagonal(-1), "covariance": off_diagonal(1 + 1e-4)},
     "silent": lambda r, q, f: r.with_(conditions=()),
     "an error with weights": lambda r, q, f: failed(r.engine, "weights must sum to one") if q.weights else r,
     "an error called singular": lambda r, q, f: failed(r.engine, "Singular matrix") if q.vcov.type == "CRV1" else r,

@@ -16,6 +16,7 @@ from crosscheck import engines
 from crosscheck.campaign.avowed import excused
 from crosscheck.campaign.case import Ask, Case, Checked, Discrepancy, Fit, Identity, PropertyKind, features
 from crosscheck.campaign.conditioning import explain_conditioning
+from crosscheck.campaign.covariances import compare_covariances
 from crosscheck.campaign.laws import explain_laws
 from crosscheck.campaign.reexpressed import explain_basis
 from crosscheck.campaign.vectors import compare_vectors, without_rows
@@ -175,6 +176,8 @@ def _cells(
         *compare(without_rows(reference), without_rows(candidate), context),
         *compare_vectors(reference, candidate, context),
     ]
+    iterated = request.estimator in ("fepois", "feglm")
+    cells += compare_covariances(reference, candidate, cells, context, iterated=iterated)
     if not any(c.verdict in DIFFERENT and c.severity != "none" for c in cells):
         return cells
     reasons: Mapping[tuple[str, str], Sequence[Explanation]] = {}
