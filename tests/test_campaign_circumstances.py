@@ -9,6 +9,7 @@ import pytest
 
 from crosscheck.campaign.case import Case, Discrepancy, Identity, features
 from crosscheck.campaign.circumstance import matrix_of, with_dummies
+from crosscheck.campaign.columns import put
 from crosscheck.campaign.screen import recognised
 from crosscheck.engines.oracle import ENGINE as ORACLE
 from crosscheck.frame import Column, Frame
@@ -113,3 +114,96 @@ def test_weights_of_zero_take_rows_out_of_what_is_zero():
         return ORACLE.fit(request, frame).with_(engine=name, dropped=() if frame.nrows == 6 else ("d",))
 
     assert known_as(one("r.fixest", "dropped", case), case, silent) == "fixest.zero_not_listed"
+
+
+PANEL = made(
+    unit=[f"u{i}" for i in range(6) for _ in range(4)],
+    time=[t for _ in range(6) for t in range(4)],
+    x=np.random.default_rng(5).normal(size=24).round(3),
+    y=np.random.default_rng(6).normal(size=24).round(3),
+)
+
+
+def paired_by_place(request, frame, *, factor=1.0):
+    """Compute NW, one lag, with rows paired by place within periods where only the last period lacks units."""
+    right = ORACLE.fit(request, frame)
+    x, y = np.column_stack([np.ones(frame.nrows), frame["x"].as_float()]), frame["y"].as_float()
+    unit, time = frame["unit"].codes()[0], frame["time"].codes()[0]
+    _, first = np.unique(unit, return_index=True)
+    place = np.argsort(np.argsort(first))[np.unique(unit, return_inverse=True)[1]]
+    rows = np.lexsort((place, time))
+    counts = np.bincount(time)
+    bread = np.linalg.inv(x.T @ x)
+    s = (x * (y - x @ bread @ x.T @ y)[:, None])[rows]
+    meat = s.T @ s
+    last = place[rows][-counts[-1] :]
+    taken = (counts[:-1] == counts[0]).all() and (np.diff(last) == 1).all()
+    for a in range(counts[0], frame.nrows):
+        b = a - counts[0]
+        if not taken:
+            match = np.flatnonzero((place[rows] == place[rows][a]) & (time[rows] == time[rows][a] - 1))
+            b = int(match[0]) if match.size else a
+        if a != b:
+            meat = meat + 0.5 * (np.outer(s[a], s[b]) + np.outer(s[b], s[a]))
+    errors = np.sqrt(np.diag(bread @ meat @ bread))
+    rows_ = tuple(replace(r, std_error=factor * float(e)) for r, e in zip(right.coefs, errors, strict=True))
+    return right.with_(engine="r.fixest", coefs=rows_, vcov=())
+
+
+@pytest.mark.parametrize(("fault", "known"), [({}, "fixest.last_period_incomplete"), ({"factor": 1.02}, None)])
+def test_only_a_last_period_that_lacks_its_first_units_excuses_pairs_by_place(fault, known):
+    whole = PANEL.take(np.flatnonzero((PANEL["unit"].codes()[0] > 0) | (PANEL["time"].as_float() < 3)))
+    ssc = {"k_adj": False, "g_adj": False}
+    case = case_of(whole, "`y` ~ `x`", unit="unit", time="time", vcov=VcovSpec(type="NW", lag=1), ssc=ssc)
+
+    def fit(name, request, frame):
+        return ORACLE.fit(request, frame) if name == "oracle" else paired_by_place(request, frame, **fault)
+
+    errors = [fit(e, case.request, case.frame).coef("x").std_error for e in case.engines]
+    assert abs(errors[1] / errors[0] - 1) > 0.001
+    assert known_as(one("r.fixest", "std_error", case, "x"), case, fit) == known
+
+
+def squares(**changes):
+    """Return a panel of which the square of a regressor in small units is tiny."""
+    rng = np.random.default_rng(7)
+    columns = {"x": rng.normal(size=24) * 1e-6, "d": np.tile([0.0, 0.0, 1.0, 1.0], 6), "y": rng.normal(size=24)}
+    return made(**columns, **changes)
+
+
+def absolute_threshold(request, frame, *, factor=1.0, power=1.0):
+    """Answer as the closed form does, without columns of which normal equations leave less than 1e-10 in their own units."""
+    case = Case(seed=1, frame=frame, requests=(request,), engines=("r.fixest",))
+    matrix = matrix_of(case)
+    if power != 1.0:  # I(x^2) made wrongly
+        column = frame["x"].as_float()
+        frame = put(frame, Column("x", "float", np.sign(column) * np.abs(column) ** power))
+    right = ORACLE.fit(request, frame)
+    tiny = {n for n, x in zip(matrix.names, matrix.X.T, strict=True) if x @ x < 1e-10}
+    kept = tuple(replace(r, std_error=r.std_error * factor) for r in right.coefs if r.term not in tiny)
+    return right.with_(engine="r.fixest", coefs=kept, dropped=tuple(sorted(tiny)), vcov=())
+
+
+@pytest.mark.parametrize(
+    ("fault", "known"),
+    [({}, "columns_cost_digits"), ({"factor": 1.1}, None), ({"power": 1.5}, None)],
+)
+def test_a_tiny_square_excuses_that_it_is_left_out_and_nothing_else(fault, known):
+    case = case_of(squares(), "`y` ~ `d` + I(`x`^2)")
+
+    def fit(name, request, frame):
+        return ORACLE.fit(request, frame) if name == "oracle" else absolute_threshold(request, frame, **fault)
+
+    assert not any(r.term == "I(x^2)" for r in fit("r.fixest", case.request, case.frame).coefs)
+    assert known_as(one("r.fixest", "terms", case, "I(x^2)"), case, fit) == known
+
+
+def test_what_effects_leave_of_a_column_has_to_be_rounding():
+    rng = np.random.default_rng(9)
+    group = ["a", "a", "b", "b", "c", "c", "d", "d"]
+    level = np.repeat([3.0e6, 4.0e6, 5.0e6, 7.0e6], 2)
+    for noise, known in ((0.0, "rounding_kept_as_a_term"), (1e-3, None)):
+        frame = made(g=group, y=rng.normal(size=8), x=rng.normal(size=8), z=level + noise * rng.normal(size=8))
+        case = case_of(frame, "`y` ~ `x` + I(`z`^2) | `g`")
+        found = one("r.fixest", "terms", case, "I(z^2)")
+        assert known_as(found, case, lambda name, *_: failed(name, "nobody is asked")) == known

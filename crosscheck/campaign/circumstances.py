@@ -16,11 +16,13 @@ from crosscheck.campaign.circumstances_cohorts import (
     separated_groups,
     undetermined_effect,
 )
+from crosscheck.campaign.circumstances_columns import good_columns, spanned_but_for_rounding
 from crosscheck.campaign.circumstances_counts import counted_to_nothing, few_rows, rank_of_offsets, redundant_effects
 from crosscheck.campaign.circumstances_covariance import (
     cancels,
     effect_of_zero,
     last_lag,
+    last_period_incomplete,
     last_unit,
     no_pair_at_the_last_lag,
 )
@@ -59,6 +61,8 @@ from crosscheck.campaign.circumstances_replayed import (
 
 CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "ill_conditioned": ill_conditioned,
+    "good_columns": good_columns,
+    "spanned_but_for_rounding": spanned_but_for_rounding,
     "covariate_units": covariate_units,
     "drdid_sign": drdid_sign,
     "anticipated_later_cohort": anticipated_later_cohort,
@@ -80,6 +84,7 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "unlisted": unlisted,
     "solve_refuses": solve_refuses,
     "last_unit": last_unit,
+    "last_period_incomplete": last_period_incomplete,
     "effect_of_zero": effect_of_zero,
     "no_pair_at_the_last_lag": no_pair_at_the_last_lag,
     "zero_in_the_sample": zero_in_the_sample,

@@ -6,8 +6,8 @@ import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
 from crosscheck.campaign.circumstance import Check, matrix_of
+from crosscheck.campaign.columns import numbers, put
 from crosscheck.campaign.columns import outcome as outcome_of
-from crosscheck.campaign.columns import put
 from crosscheck.campaign.precision import precision_of
 from crosscheck.engines._shared import codes_of, lag_of
 from crosscheck.frame import Column
@@ -61,6 +61,32 @@ def no_pair_at_the_last_lag(case: Case, one: Discrepancy, fit: Fit, check: Check
     there = (unit >= 0) & (time >= 0)
     periods = np.unique(time[there]).size
     return bool(there.any()) and int(np.bincount(unit[there]).max()) <= lag_of(request, periods)
+
+
+def last_period_incomplete(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether units lack the last period alone, and the relation holds once they stand after all others.
+
+    Their rows are put last and they are called by the highest numbers, neither of which an autocovariance knows.
+    """
+    request, matrix = case.request, matrix_of(case)
+    if request.unit is None or request.time is None or matrix is None:
+        return False
+    unit, time = (codes_of(case.frame, (name,)) for name in (request.unit, request.time))
+    rows = matrix.rows[(unit[matrix.rows] >= 0) & (time[matrix.rows] >= 0)]
+    if request.weights is not None:
+        rows = rows[case.frame[request.weights.column].as_float()[rows] > 0]
+    if not rows.size:
+        return False
+    periods, counts = np.unique(time[rows], return_counts=True)
+    units, last = np.unique(unit[rows]), unit[rows][time[rows] == periods[-1]]
+    if not (counts[:-1] == units.size).all() or not 0 < counts[-1] < units.size:
+        return False
+    order = np.concatenate([np.unique(last), np.setdiff1d(np.unique(unit), last)])
+    place = np.full(int(unit.max()) + 2, np.nan)  # the last place is that of rows without a unit
+    place[order[order >= 0]] = np.arange(np.count_nonzero(order >= 0))
+    renamed = numbers(request.unit, place[unit])
+    sorted_ = put(case.frame, renamed).take(np.argsort(place[unit], kind="stable"))
+    return not any(one.identity.same_bug(d.identity) for d in check(case.with_(frame=sorted_)))
 
 
 def last_unit(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:

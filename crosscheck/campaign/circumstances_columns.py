@@ -1,0 +1,66 @@
+"""Are the columns of the model, functions and products among them, the reason why two engines differ?"""
+
+from __future__ import annotations
+
+from crosscheck.campaign.case import Case, Discrepancy, Fit
+from crosscheck.campaign.circumstance import Check, even_columns
+from crosscheck.campaign.orthogonal import orthogonal
+from crosscheck.campaign.reexpressed import OF_THE_FIT
+from crosscheck.errors import CrosscheckError
+from crosscheck.spec import SscSpec, VcovSpec
+
+
+def good_columns(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether two engines agree, or differ as is known, once the columns are orthogonal and of scale one.
+
+    Also asked is the same formula of regressors that are centred and of scale one, so that a term that an engine makes
+    wrongly is not excused by the columns that are made for it.
+    """
+    if case.rule != "engines_agree" or case.request.estimator != "feols":
+        return False
+    pair = tuple(e for e in case.engines if e in (one.identity.engine, one.identity.against))
+    try:
+        made = orthogonal(case.request, case.frame)
+        if not made.bad or made.request is None:
+            return False
+        asked = [
+            case.with_(requests=(made.request,), frame=made.frame, engines=pair),
+            even_columns(case).with_(engines=pair),
+        ]
+        if not _answered(asked[0], fit) and one.identity.quantity in OF_THE_FIT:
+            # a covariance that one side refuses on such data says nothing of terms and estimates
+            simple = {"vcov": VcovSpec(type="iid"), "ssc": SscSpec()}
+            asked = [q.with_(requests=(q.request.model_copy(update=simple),)) for q in asked]
+        return _answered(asked[0], fit) and all(_nothing_new(again, fit, check) for again in asked)
+    except CrosscheckError:
+        return False
+
+
+def _answered(case: Case, fit: Fit) -> bool:
+    """Say whether every engine of a case gives an estimate."""
+    answers = [fit(engine, case.request, case.frame) for engine in case.engines]
+    return all(a.status == "ok" and any(r.estimate is not None for r in a.coefs) for a in answers)
+
+
+def _nothing_new(case: Case, fit: Fit, check: Check) -> bool:
+    """Say whether every discrepancy of a case is known, by other circumstances than its columns."""
+    from crosscheck.campaign.circumstances import CIRCUMSTANCES
+    from crosscheck.campaign.known import known_rows, recognise, traits_of
+
+    def known(found: Discrepancy) -> bool:
+        def shown(name: str) -> bool:
+            return name != "good_columns" and CIRCUMSTANCES[name](case, found, fit, check)
+
+        return recognise(found, known_rows(), traits_of(case), shown) is not None
+
+    return all(known(found) for found in check(case))
+
+
+def spanned_but_for_rounding(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether of the term that one engine keeps effects and other columns leave a rounding error of the column."""
+    if case.request.estimator != "feols" or not one.term:
+        return False
+    try:
+        return one.term in orthogonal(case.request, case.frame).spanned
+    except CrosscheckError:
+        return False
