@@ -12,6 +12,8 @@ from crosscheck.campaign.circumstance import matrix_of, with_dummies
 from crosscheck.campaign.columns import put
 from crosscheck.campaign.screen import recognised
 from crosscheck.engines.oracle import ENGINE as ORACLE
+from crosscheck.explain.replay import replayer
+from crosscheck.explain.structure import same_fit
 from crosscheck.frame import Column, Frame
 from crosscheck.results import failed
 from crosscheck.spec import FitRequest, VcovSpec, WeightsSpec
@@ -207,3 +209,52 @@ def test_what_effects_leave_of_a_column_has_to_be_rounding():
         case = case_of(frame, "`y` ~ `x` + I(`z`^2) | `g`")
         found = one("r.fixest", "terms", case, "I(z^2)")
         assert known_as(found, case, lambda name, *_: failed(name, "nobody is asked")) == known
+
+
+def by_cross_products(request, frame, *, factor=1.0):
+    """Solve two-stage least squares from cross products of the columns as they stand, inverted twice."""
+    right = ORACLE.fit(request, frame)
+    matrix = matrix_of(Case(seed=1, frame=frame, requests=(request,), engines=("pyfixest",)))
+    x, z = np.column_stack([matrix.X, matrix.endogenous]), np.column_stack([matrix.X, matrix.instruments])
+    half = x.T @ z @ np.linalg.inv(z.T @ z)
+    b = dict(
+        zip(
+            (*matrix.names, *matrix.endogenous_names),
+            np.linalg.solve(half @ z.T @ x, half @ z.T @ matrix.y),
+            strict=True,
+        )
+    )
+    rows = tuple(replace(r, estimate=factor * float(b[r.term.removeprefix("fit_")])) for r in right.coefs)
+    return right.with_(engine="pyfixest", coefs=rows, vcov=())
+
+
+@pytest.mark.parametrize(("fault", "known"), [({}, "pyfixest.iv_far_from_zero"), ({"factor": 1.001}, None)])
+def test_a_large_mean_excuses_what_cross_products_lose_after_instruments(fault, known):
+    rng = np.random.default_rng(11)
+    z = rng.normal(size=20)
+    frame = made(y=rng.normal(size=20), d=z + rng.normal(size=20), z=z, day=18262.0 + np.arange(20))
+    case = case_of(frame, "`y` ~ `day` | `d` ~ `z`").with_(engines=("oracle", "pyfixest"))
+
+    def fit(name, request, frame):
+        return ORACLE.fit(request, frame) if name == "oracle" else by_cross_products(request, frame, **fault)
+
+    assert known_as(one("pyfixest", "estimate", case, "day"), case, fit) == known
+
+
+@pytest.mark.parametrize(("sign", "same"), [(1.0, True), (-1.0, False)])
+def test_another_level_left_out_is_the_same_fit_where_x_b_is(sign, same):
+    """Neither side has an R2: plm gives none of a within model."""
+    frame = made(
+        g=["a", "b", "c", "b", "c", "a", "b", "c"],
+        t=["1", "1", "1", "2", "2", "2", "3", "3"],
+        y=[1, 2, 4, 3, 6, 5, 5, 8],
+    )
+    case = case_of(frame, "`y` ~ i(`g`) | `t`")
+    right = ORACLE.fit(case.request, frame)
+    b = {r.term: r.estimate for r in right.coefs}
+    other = {"g::a": -b["g::c"], "g::b": b["g::b"] - sign * b["g::c"]}
+    rows = tuple(replace(right.coefs[0], term=t, estimate=v) for t, v in other.items())
+    bare = replace(right.stats, r2=None)
+    theirs = right.with_(engine="r.plm", coefs=rows, dropped=("g::c",), stats=bare, vcov=())
+    made_ = replayer(case.request, frame)
+    assert same_fit(right.with_(stats=bare), theirs, made_) is same

@@ -31,7 +31,7 @@ from crosscheck.verdict import AGREE
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = find_findings(ROOT / "fixtures" / "findings")
 TABLE = ROOT / "docs" / "package_findings.md"
-PLAIN = {"numpy", "pandas", "scipy", "contextlib", "io", "os", "subprocess", "sys", "warnings"}
+PLAIN = {"numpy", "pandas", "scipy", "contextlib", "fractions", "io", "os", "subprocess", "sys", "warnings"}
 SCRIPTS = [
     (folder, script) for folder in FOLDERS for script in (PYTHON_SCRIPT, R_SCRIPT) if (folder / script).is_file()
 ]

@@ -16,7 +16,7 @@ from crosscheck.campaign.circumstances_cohorts import (
     separated_groups,
     undetermined_effect,
 )
-from crosscheck.campaign.circumstances_columns import good_columns, spanned_but_for_rounding
+from crosscheck.campaign.circumstances_columns import far_from_zero, good_columns, spanned_but_for_rounding
 from crosscheck.campaign.circumstances_counts import counted_to_nothing, few_rows, rank_of_offsets, redundant_effects
 from crosscheck.campaign.circumstances_covariance import (
     cancels,
@@ -62,6 +62,7 @@ from crosscheck.campaign.circumstances_replayed import (
 CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "ill_conditioned": ill_conditioned,
     "good_columns": good_columns,
+    "far_from_zero": far_from_zero,
     "spanned_but_for_rounding": spanned_but_for_rounding,
     "covariate_units": covariate_units,
     "drdid_sign": drdid_sign,

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from crosscheck.campaign.case import Case, Discrepancy, Fit
 from crosscheck.campaign.circumstance import Check, even_columns
+from crosscheck.campaign.columns import in_terms
 from crosscheck.campaign.orthogonal import orthogonal
 from crosscheck.campaign.reexpressed import OF_THE_FIT
 from crosscheck.errors import CrosscheckError
+from crosscheck.formula import parse
 from crosscheck.spec import SscSpec, VcovSpec
+
+FAR = 100.0
+"""From this ratio of size to spread on the fourth power of a condition number costs eight digits."""
 
 
 def good_columns(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
@@ -54,6 +61,19 @@ def _nothing_new(case: Case, fit: Fit, check: Check) -> bool:
         return recognise(found, known_rows(), traits_of(case), shown) is not None
 
     return all(known(found) for found in check(case))
+
+
+def far_from_zero(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether a regressor's size is a hundred times what it varies, and the relation holds of centred ones."""
+    moved = even_columns(case)
+    if not case.request.formula or moved.frame.key == case.frame.key:
+        return False
+    columns = [c.as_float() for c in case.frame.columns if c.name in in_terms(parse(case.request.formula))]
+    far = [np.abs(x[np.isfinite(x)]).max(initial=0.0) >= FAR * np.nanstd(x) for x in columns if np.isfinite(x).any()]
+    try:
+        return any(far) and not any(one.identity.same_bug(d.identity) for d in check(moved))
+    except CrosscheckError:
+        return False
 
 
 def spanned_but_for_rounding(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:

@@ -17,6 +17,8 @@ from crosscheck.campaign.case import Fit
 from crosscheck.campaign.columns import plain_regressors
 from crosscheck.errors import CrosscheckError
 from crosscheck.explain.model import Explanation
+from crosscheck.explain.replay import replayer
+from crosscheck.explain.structure import same_fit
 from crosscheck.formula import emit, names, parse
 from crosscheck.frame import Column, Frame
 from crosscheck.judging import Cell
@@ -269,7 +271,7 @@ def _agree_without(
     disputed = tuple(sorted((kept[0] ^ kept[1]) | left_out))
     if not disputed:
         return ()
-    if len(kept[0]) == len(kept[1]) and _same_fit(reference, candidate):
+    if len(kept[0]) == len(kept[1]) and _same_fit(reference, candidate, request, frame):
         return disputed
     named = {term: emit(replace(formula, terms=(term,), fixed_effects=(), iv=None)) for term in formula.terms}
     gone = [t for t, text in named.items() if any(f"`{d}`" in text for d in disputed)]
@@ -302,11 +304,14 @@ def _rounding() -> Explanation:
     )
 
 
-def _same_fit(a: EstimationResult, b: EstimationResult) -> bool:
-    """Say whether two fits span the same space: as many coefficients, the same sample and the same R2."""
-    if a.stats.nobs != b.stats.nobs or a.stats.r2 is None or b.stats.r2 is None:
+def _same_fit(a: EstimationResult, b: EstimationResult, request: FitRequest, frame: Frame) -> bool:
+    """Say whether two fits are the same in other columns: as many, the same sample, the same R2 or the same X b."""
+    if a.stats.nobs != b.stats.nobs or len(a.coefs) != len(b.coefs):
         return False
-    return abs(a.stats.r2 - b.stats.r2) <= 1e-9 and len(a.coefs) == len(b.coefs)
+    if a.stats.r2 is not None and b.stats.r2 is not None and np.isfinite([a.stats.r2, b.stats.r2]).all():
+        return bool(abs(a.stats.r2 - b.stats.r2) <= 1e-9)
+    made = replayer(request, frame) if request.estimator == "feols" else None
+    return made is not None and made.model.n == a.stats.nobs and same_fit(a, b, made)
 
 
 def _conditioned(moved: float) -> Explanation:

@@ -64,6 +64,48 @@ def explain_structure(reference: EstimationResult, candidate: EstimationResult, 
     return _explained(ours, theirs, carry, "reference.level" if level else "collinear")
 
 
+def same_fit(reference: EstimationResult, candidate: EstimationResult, made: Replayer) -> bool:
+    """Say whether two results with other terms span the same space and have the same X b, whatever their errors."""
+    model, own = made.model, _columns(made.model)
+    if model.endogenous.shape[1]:
+        return False
+    sides = []
+    for result in (reference, candidate):
+        columns = [own[r.term] if r.term in own else _level(r.term, model) for r in result.coefs]
+        known = [c for c in columns if c is not None]
+        if len(known) < len(columns) or any(r.estimate is None for r in result.coefs):
+            return False
+        again = _refitted(model, known, [r.term for r in result.coefs])
+        if again is None:
+            return False
+        sides.append(again)
+    carry = _carried(*sides)
+    if carry is None:
+        return False
+    a, b = (np.array([r.estimate for r in side.coefs], dtype=np.float64) for side in (reference, candidate))
+    room = SAME_SPACE * (np.abs(a) + np.abs(carry) @ np.abs(b)) + np.finfo(float).eps * np.abs(model.y).max(initial=0.0)
+    return bool(np.all(np.abs(a - carry @ b) <= room))
+
+
+def _refitted(model: LinearModel, columns: Sequence[Floats], terms: Sequence[str]) -> LinearModel | None:
+    """Fit other columns on the sample of a model; ``None`` where one of them is collinear."""
+    try:
+        again = assemble(
+            y=model.y,
+            x=np.column_stack(columns),
+            names=tuple(terms),
+            weights=model.weights,
+            effects=model.effects,
+            frame=model.frame,
+            frequency=model.frequency,
+            intercept=model.intercept,
+            rows_dropped=model.rows_dropped,
+        )
+    except CrosscheckError:
+        return None
+    return None if again.dropped else again
+
+
 def _columns(model: LinearModel) -> dict[str, Floats]:
     kept = dict(zip(model.fit.kept, model.terms, strict=True))
     dropped = iter(model.dropped)
@@ -76,22 +118,8 @@ def _fitted(result: EstimationResult, terms: Sequence[str], own: Mapping[str, Fl
     known = [c for c in columns if c is not None]
     if len(known) < len(columns):
         return None
-    model = made.model
-    try:
-        again = assemble(
-            y=model.y,
-            x=np.column_stack(known),
-            names=terms,
-            weights=model.weights,
-            effects=model.effects,
-            frame=model.frame,
-            frequency=model.frequency,
-            intercept=model.intercept,
-            rows_dropped=model.rows_dropped,
-        )
-    except CrosscheckError:
-        return None
-    if again.dropped:
+    again = _refitted(made.model, known, terms)
+    if again is None:
         return None
     fitted = Replayer(made.request, again, None, again.terms)
     for row, b in zip(result.coefs, fitted.estimates, strict=True):
