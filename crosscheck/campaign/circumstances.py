@@ -32,6 +32,7 @@ from crosscheck.campaign.circumstances_groups import (
     drdid_sign,
     no_reference_period,
 )
+from crosscheck.campaign.circumstances_likelihood import settles
 from crosscheck.campaign.circumstances_outcomes import (
     an_r2,
     constant_outcome,
@@ -72,6 +73,7 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "empty_cohort": empty_cohort,
     "separated_groups": separated_groups,
     "undetermined_effect": undetermined_effect,
+    "settles": settles,
     "second_stage": second_stage,
     "last_lag": last_lag,
     "without_last_lag": without_last_lag,

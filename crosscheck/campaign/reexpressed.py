@@ -33,7 +33,7 @@ SMALL, LARGE = 1e-3, 1e4
 OF_THE_FIT = ("nobs", "terms", "estimate", "dropped", "df_resid", "r2", "adj_r2", "r2_within", "fitted", "residuals")
 SETTLED = 1e-5
 """Relative, of iterated estimators, as ``iterations_stop`` of ``known.toml`` has it."""
-OF_NUMBERS = ("I", "log", "exp", "sqrt", "abs")
+OF_NUMBERS = ("I", "log", "exp", "sqrt", "abs", "lag")
 DIFFERENT = ("unexplained", "missing_candidate", "missing_reference")
 Compare = Callable[[FitRequest, Frame], Sequence[Cell]]
 

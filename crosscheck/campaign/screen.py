@@ -172,6 +172,10 @@ def _row(case: Case, checked: Checked, engines: Mapping[str, str], fit: Fit) -> 
     return row
 
 
+class _NothingCompared(Exception):
+    """A case that is put otherwise and then says nothing shows nothing."""
+
+
 def recognised(one: Discrepancy, case: Case, fit: Fit) -> KnownDiscrepancy | None:
     """Return the known row that covers a discrepancy of a case; its circumstances are shown on the case."""
     answers: dict[str, bool] = {}

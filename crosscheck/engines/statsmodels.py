@@ -17,6 +17,7 @@ from crosscheck.conventions import SmallSample, g_factor
 from crosscheck.engines import _statsmodels_code
 from crosscheck.engines._dress import dressed
 from crosscheck.engines._sample import Sample, counts_of, sample_of
+from crosscheck.engines._score import SOLVED, unsolved
 from crosscheck.engines._shared import (
     Recording,
     coef_rows,
@@ -37,7 +38,7 @@ from crosscheck.engines._ways import written_out
 from crosscheck.engines.base import Support
 from crosscheck.errors import DataError, Unsupported
 from crosscheck.formula import INTERCEPT, Formula, parse
-from crosscheck.results import Block, Conventions, EstimationResult, Extra, FitStats
+from crosscheck.results import Block, Condition, Conventions, EstimationResult, Extra, FitStats
 
 if TYPE_CHECKING:
     from crosscheck.frame import Frame
@@ -278,7 +279,12 @@ def _run(request: FitRequest, sample: Sample, design: NDArray[np.float64], corre
                 raise Unsupported(f"statsmodels: {text} (notyet)") from error
             raise DataError(f"statsmodels cannot fit this model: {text}") from error
     if request.estimator != "feols" and not result.converged:
-        raise DataError(f"statsmodels' iterations did not converge to {GLM_RTOL:g} in {GLM_MAXITER} steps")
+        weighed = None if weights is None else np.asarray(weights, dtype=np.float64)
+        left = unsolved(design[order], sample.matrix.y[order], np.asarray(result.mu, dtype=np.float64), weighed)
+        if not left <= SOLVED:
+            raise DataError(f"statsmodels' iterations did not converge to {GLM_RTOL:g} in {GLM_MAXITER} steps")
+        text = f"the coefficients move in their last digits from step to step; the score is {left:.0e} of the residuals"
+        made.conditions = (*made.conditions, Condition(kind="message", text=text))
     return result, made
 
 
