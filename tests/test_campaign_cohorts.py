@@ -16,13 +16,15 @@ from crosscheck.campaign.circumstances_cohorts import (
     separated_groups,
     undetermined_effect,
 )
+from crosscheck.campaign.circumstances_likelihood import settles
 from crosscheck.campaign.design_arithmetic import winsorized
 from crosscheck.campaign.reexpressed import reexpressed
 from crosscheck.campaign.screen import recognised
 from crosscheck.campaign.separation import separates
+from crosscheck.engines._score import unsolved
 from crosscheck.engines.oracle import ENGINE as ORACLE
 from crosscheck.frame import Frame
-from crosscheck.results import EstimationResult, failed
+from crosscheck.results import Block, EstimationResult, failed
 from crosscheck.spec import FitRequest
 
 from .designs_helpers import in_r, need_r
@@ -211,3 +213,67 @@ def test_a_bound_between_equal_values_is_that_value():
         values, low, high = winsorized(y, {"lower": share, "upper": 1 - share, "quantile": "r6", "action": "clip"})
         assert (low, high) == (y.min(), y.max())
         assert np.array_equal(values, y)
+
+
+class TestIterationsInABadBasis:
+    """Counts beside a regressor a million from zero; what engines say is put together here."""
+
+    X = np.linspace(-1.0, 1.0, 30)
+    Y = np.array(
+        [0, 1, 0, 2, 1, 0, 1, 3, 1, 0, 2, 1, 1, 2, 4, 1, 0, 3, 2, 2, 5, 1, 3, 2, 4, 3, 2, 6, 4, 5], dtype=float
+    )
+
+    def case(self):
+        frame = Frame((floats("y", self.Y), floats("x", 1e6 + self.X)), 30)
+        request = FitRequest(estimator="fepois", formula="y ~ x", columns=("y", "x"))
+        return Case(seed=1, frame=frame, requests=(request,), engines=("r.fixest", "pyfixest"), rule="conditions")
+
+    def answers(self, slope):
+        """Return engines that tell the means of a model, with a slope as far off its maximum as is asked."""
+
+        def fit(name, request, frame):
+            x = frame["x"].as_float()
+            columns = np.column_stack([np.ones(30), (x - x.mean()) / x.std()])
+            b = np.zeros(2)
+            for _ in range(50):
+                mean = np.exp(columns @ b)
+                b = b + np.linalg.solve(columns.T @ (columns * mean[:, None]), columns.T @ (self.Y - mean))
+            mean = np.exp(columns @ (b + np.array([0.0, slope])))
+            values = (tuple(mean.tolist()),)
+            labels = tuple(str(i + 1) for i in range(30))
+            return EstimationResult(
+                engine=name, blocks=(Block(term="rows", labels=labels, quantities=("fitted",), values=values),)
+            )
+
+        return fit
+
+    def test_engines_have_to_be_at_the_maximum_where_the_basis_is_good(self):
+        case = self.case()
+        whole = one(case, "warning:no_convergence", "pyfixest")
+        found = replace(whole, identity=replace(whole.identity, against="r.fixest"))
+        assert settles(case, found, self.answers(0.0), nothing)
+        assert not settles(case, found, self.answers(1e-3), nothing)
+        match = recognised(found, case, self.answers(0.0))
+        assert match is not None
+        assert match.id == "iterations_in_a_bad_basis"
+        assert recognised(found, case, self.answers(1e-3)) is None
+
+    def test_the_score_tells_a_maximum_in_any_basis(self):
+        x = np.column_stack([np.ones(30), 1e6 + self.X])
+        mean = np.full(30, self.Y.mean())
+        assert unsolved(x[:, :1], self.Y, mean) < 1e-12
+        assert unsolved(x, self.Y, mean) > 0.1
+        assert unsolved(x, mean, mean) == 0.0
+
+
+def test_steps_of_statsmodels_that_move_in_their_last_digits_are_no_failure():
+    statsmodels = pytest.importorskip("crosscheck.engines.statsmodels", reason="needs the Python package statsmodels")
+    rng = np.random.default_rng(3)
+    x = 2.0**20 + np.round(rng.normal(size=60) * 1024) / 1024
+    y = rng.poisson(np.exp(0.5 + 0.3 * (x - x.mean()))).astype(float)
+    frame = Frame((floats("y", y), floats("x", x)), 60)
+    near = Frame((floats("y", y), floats("x", x - 2.0**20)), 60)
+    request = FitRequest(estimator="fepois", formula="y ~ x", ssc={"k_adj": False})
+    far, plain = (statsmodels.ENGINE.fit(request, f).coef("x") for f in (frame, near))
+    assert far.estimate == pytest.approx(plain.estimate, rel=1e-6)
+    assert far.std_error == pytest.approx(plain.std_error, rel=1e-6)
