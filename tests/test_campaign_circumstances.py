@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from crosscheck.campaign.case import Case, Discrepancy, Identity, features
-from crosscheck.campaign.circumstance import matrix_of, with_dummies
+from crosscheck.campaign.circumstance import matrix_of, ways, with_dummies
 from crosscheck.campaign.columns import put
 from crosscheck.campaign.screen import recognised
 from crosscheck.engines.oracle import ENGINE as ORACLE
@@ -258,3 +258,36 @@ def test_another_level_left_out_is_the_same_fit_where_x_b_is(sign, same):
     theirs = right.with_(engine="r.plm", coefs=rows, dropped=("g::c",), stats=bare, vcov=())
     made_ = replayer(case.request, frame)
     assert same_fit(right.with_(stats=bare), theirs, made_) is same
+
+
+def test_an_f_without_constant_is_one_of_two_and_no_third():
+    frame = made(y=[1, 4, 2, 6, 5, 7], x=[1, 2, 2, 3, 4, 4], z=[1, 0, 1, 1, 0, 2])
+    case = case_of(frame, "`y` ~ `x` + `z` - 1")
+    x, y = np.column_stack([frame["x"].as_float(), frame["z"].as_float()]), frame["y"].as_float()
+    ssr = float(np.linalg.lstsq(x, y, rcond=None)[1][0])
+    zero, mean = (y @ y - ssr) / 2 / (ssr / 4), ((y - y.mean()) @ (y - y.mean()) - ssr) / 1 / (ssr / 4)
+    for theirs, known in ((mean, "fixest.f_without_constant"), (mean * 1.01, None), (zero / 2, None)):
+        found = replace(one("statsmodels", "f", case), value=zero, other=theirs)
+        found = replace(found, identity=replace(found.identity, against="r.fixest"))
+        assert known_as(found, case, lambda name, *_: failed(name, "nobody is asked")) == known
+
+
+@pytest.mark.parametrize(("breaks", "known"), [("1", "pyfixest.part_of_a_split_fails"), ("", None)])
+def test_a_split_may_fail_where_another_part_of_it_fails_alone(breaks, known):
+    rng = np.random.default_rng(3)
+    frame = made(y=rng.normal(size=24), x=rng.normal(size=24), region=["0", "1", "2"] * 8)
+    case = case_of(frame, "`y` ~ `x`", rule="one_of_several").with_(engines=("pyfixest",))
+    case = next(c for s in range(60) if _splits(c := case.with_(seed=s)))
+    level = ways(case)[-1].request.options["label"]
+    gone = "" if not breaks else next(label for label in "012" if label != level)
+
+    def fit(name, request, frame):
+        column = frame["region"]
+        here = {column.levels[k] for k in np.unique(column.values)}
+        return failed(name, "no residuals are left") if here == {gone} else ORACLE.fit(request, frame)
+
+    assert known_as(one("pyfixest", "status", case, says="status: error: numbers"), case, fit) == known
+
+
+def _splits(case):
+    return len(ways(case)) == 2 and ways(case)[-1].request.options.get("several") == "split"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from crosscheck.campaign.circumstance import Circumstance
+from crosscheck.campaign.circumstances_calls import another_part_fails
 from crosscheck.campaign.circumstances_cohorts import (
     always_treated,
     cohorts_of_fixest,
@@ -34,6 +35,7 @@ from crosscheck.campaign.circumstances_groups import (
 )
 from crosscheck.campaign.circumstances_likelihood import settles
 from crosscheck.campaign.circumstances_outcomes import (
+    an_f,
     an_r2,
     constant_outcome,
     no_within_variation,
@@ -93,6 +95,8 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "zero_in_the_sample": zero_in_the_sample,
     "separated": separated,
     "an_r2": an_r2,
+    "an_f": an_f,
+    "another_part_fails": another_part_fails,
     "no_within_variation": no_within_variation,
     "perfect_fit": perfect_fit,
     "redundant_effects": redundant_effects,

@@ -54,6 +54,25 @@ def an_r2(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     return all(any(v == r or np.isclose(v, r, rtol=1e-7, atol=1e-9, equal_nan=True) for r in known) for v in pair)
 
 
+def an_f(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether fixest gives the F of K - 1 coefficients about the mean, and the other side that of K about zero."""
+    matrix, who = matrix_of(case), one.identity
+    if matrix is None or matrix.fe_codes.size or case.request.weights is not None:
+        return False
+    x, y = matrix.X, matrix.y
+    rest = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    ssr, n, k = float(rest @ rest), y.size, int(np.linalg.matrix_rank(x))
+    if not (n > k > 1 and ssr > 0):
+        return False
+    totals = {True: (float(((y - y.mean()) ** 2).sum()), k - 1), False: (float(y @ y), k)}
+    expected = []
+    for engine in (who.engine, who.against):
+        total, df = totals[engine == "r.fixest"]
+        expected.append((total - ssr) / df / (ssr / (n - k)))
+    pair = [float(v) if isinstance(v, int | float) else np.nan for v in (one.value, one.other)]
+    return "r.fixest" in (who.engine, who.against) and bool(np.allclose(pair, expected, rtol=1e-7, atol=1e-9))
+
+
 def no_within_variation(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether the outcome varies within the effects, or follows the regressors there, by rounding errors alone."""
     matrix = matrix_of(case)

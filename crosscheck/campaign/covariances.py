@@ -18,7 +18,8 @@ from crosscheck.verdict import AGREE
 
 QUANTITY = "covariance"
 RTOL, ITERATED_RTOL = 1e-6, 1e-4
-"""Of the product of two standard errors; the latter at estimates that stop at a tolerance of their own."""
+"""Of the product of two standard errors, or of the covariance where that is larger; the latter of the two at estimates
+that stop at a tolerance of their own."""
 
 
 def compare_covariances(
@@ -48,7 +49,8 @@ def compare_covariances(
     a, b = (_correlation(matrix, terms, both) for matrix, terms in ((reference.vcov, mine), (candidate.vcov, theirs)))
     if a is None or b is None:
         return []
-    gap = np.abs(a - b)
+    # of a matrix that is not positive definite a covariance may be many times the product of two standard errors
+    gap = np.abs(a - b) / np.maximum(1.0, np.abs(a))
     i, j = divmod(int(np.argmax(gap)), len(both))
     close = float(gap[i, j]) <= (ITERATED_RTOL if iterated else RTOL)
     return [
@@ -62,7 +64,7 @@ def compare_covariances(
             candidate=candidate.engine,
             reference_value=float(a[i, j]),
             candidate_value=float(b[i, j]),
-            abs_diff=float(gap[i, j]),
+            abs_diff=float(abs(a[i, j] - b[i, j])),
             verdict="numerical" if close else "unexplained",
             severity="none" if close else "printed",
         )
