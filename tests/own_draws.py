@@ -31,7 +31,7 @@ from crosscheck.spec import FitRequest
 from tests.mutants import Fault
 
 PANELS = 300
-BASES = ("oracle", "statsmodels", "designs", "pyfixest")
+BASES = ("oracle", "statsmodels", "designs", "pyfixest", "linearmodels", "csdid")
 NOT_HERE = ("other_process", "coverage")
 """The first needs another process, the second sixty fits a case: each has a test of its own."""
 _FAULT: dict[str, Fault] = {}
@@ -115,8 +115,8 @@ class Room:
         return self._cases[number]
 
     def _speaks(self, case: Case) -> bool:
-        """Say whether the mutant is asked: those of statsmodels and pyfixest are of Poisson and logit alone."""
-        if self.base in ("statsmodels", "pyfixest") and case.request.estimator not in ("fepois", "feglm"):
+        """Say whether the mutant is asked: those of statsmodels are of Poisson and logit alone."""
+        if self.base == "statsmodels" and case.request.estimator not in ("fepois", "feglm"):
             return False
         return properties()[case.rule].kind == "truth" or bool(engines.get(self.mine).supports(case.request))
 
