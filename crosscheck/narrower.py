@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from crosscheck.formula import Formula, Name, emit, names, parse
-from crosscheck.formula_tree import Term
+from crosscheck.formula import Call, Formula, Name, emit, names, parse
+from crosscheck.formula_tree import Expr, Term, Text
 from crosscheck.shrink import Layout
 from crosscheck.spec import FitRequest
 
@@ -98,6 +98,31 @@ def renamed_term(term: str, mapping: Mapping[str, str]) -> str:
         return term
     words = "|".join(re.escape(n) for n in sorted(mapping, key=len, reverse=True))
     return re.sub(rf"(?<![\w.])(?:{words})(?![\w.])", lambda m: mapping[m[0]], term)
+
+
+def with_levels(request: FitRequest, levels: Mapping[str, Mapping[str, str]]) -> FitRequest:
+    """Return the same question about columns whose levels have other names, where the formula names a reference."""
+    if not request.formula or not levels:
+        return request
+    formula = parse(request.formula)
+
+    def new(factor: Expr) -> Expr:
+        if not isinstance(factor, Call) or not isinstance(factor.ref, Text) or not isinstance(factor.args[0], Name):
+            return factor
+        given = levels.get(factor.args[0].name, {})
+        return replace(factor, ref=Text(given.get(factor.ref.value, factor.ref.value)))
+
+    terms = tuple(tuple(new(factor) for factor in term) for term in formula.terms)
+    return request.model_copy(update={"formula": emit(replace(formula, terms=terms))})
+
+
+def term_with_levels(term: str, levels: Mapping[str, Mapping[str, str]]) -> str:
+    """Return a coefficient's name after the levels of columns were renamed."""
+    for column, given in levels.items():
+        words = "|".join(re.escape(level) for level in sorted(given, key=len, reverse=True))
+        pattern = rf"(?<![\w.])({re.escape(column)}(?:::)?)({words})(?![\w.])"
+        term = re.sub(pattern, lambda m, given=given: m[1] + given[m[2]], term)  # type: ignore[misc]
+    return term
 
 
 def plain_names(request: FitRequest, columns: Iterable[str]) -> dict[str, str]:

@@ -14,19 +14,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
+import numpy as np
 
 from crosscheck import engines
 from crosscheck.canon import dumps
 from crosscheck.columns import column_cells
 from crosscheck.errors import EngineMissing, UsageError
 from crosscheck.finding_folder import Seen, write_own
-from crosscheck.frame import Frame
+from crosscheck.frame import Column, Frame
 from crosscheck.judging import Cell
-from crosscheck.narrower import layout_of, plain_names, renamed, renamed_term, without_columns
+from crosscheck.narrower import (
+    layout_of,
+    plain_names,
+    renamed,
+    renamed_term,
+    term_with_levels,
+    with_levels,
+    without_columns,
+)
 from crosscheck.plan import Plan, Reachability, Task, Transport, lane_of, make_plan
 from crosscheck.results import EstimationResult, failed
 from crosscheck.runner import Workers, fit_all, utc_now
 from crosscheck.shrink import Shrunk, shrink
+from crosscheck.shrink.labels import plain_labels
 from crosscheck.spec import FitRequest
 from crosscheck.store import Cache, cache_dir, references_root, require_writable
 from crosscheck.study import ColumnSpec, Study, load_study
@@ -34,6 +44,7 @@ from crosscheck.verdict import AGREE, BADNESS, EXIT_AGREES, EXIT_DISCREPANCY, EX
 
 VISIBLE = 1.0
 """Digits that agree at most in a difference which nobody overlooks: there the size is not asked to grow further."""
+FOLDER_FILES = ("panel.csv", "study.toml", "repro.py", "repro.R", "finding.toml", "issue.md")
 UNSHRINKABLE = ("published", "truth")
 Identity = tuple[str, ...]
 
@@ -236,9 +247,55 @@ def _plainly_named(asker: Asker, shrunk: Shrunk) -> Seen:
     cell = asker.cell(new_request, other, new_term)
     named = asker.identity(cell, new_term)
     if cell is not None and named is not None and named[:5] == kept[:5]:
-        return Seen(frame=other, request=new_request, term=new_term, cell=cell, plain=True)
+        return _plain_levels(asker, Seen(frame=other, request=new_request, term=new_term, cell=cell, plain=True), kept)
     cell = asker.cell(request, used, term)
     return Seen(frame=used, request=request, term=term, cell=cell or first, plain=False)
+
+
+def _plain_levels(asker: Asker, seen: Seen, kept: Identity) -> Seen:
+    """Give levels that the formula or the coefficient names plain names as well, column by column."""
+    for column in seen.frame.columns:
+        plain = plain_labels(len(column.levels), column.name[:1])
+        if column.kind != "category" or column.levels == plain:
+            continue
+        mapping = {column.name: dict(zip(column.levels, plain, strict=True))}
+        other = Column(column.name, "category", column.values, plain)
+        frame = replace(seen.frame, columns=tuple(other if c is column else c for c in seen.frame.columns))
+        request, term = with_levels(seen.request, mapping), term_with_levels(seen.term, mapping)
+        cell = asker.cell(request, frame, term)
+        named = asker.identity(cell, term)
+        if cell is not None and named is not None and named[:5] == kept[:5]:
+            seen = replace(seen, frame=frame, request=request, term=term, cell=cell)
+    return seen
+
+
+def kept_as_they_were(seen: Seen) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the columns whose labels, and those whose digits, are still the user's own.
+
+    Labels are the user's where they are not plain; digits where a number has more than three.
+    """
+    labels, digits = [], []
+    for column in seen.frame.columns:
+        if column.kind == "category":
+            if column.levels != plain_labels(len(column.levels), column.name[:1]):
+                labels.append(column.name)
+        elif column.kind in ("integer", "float"):
+            values = {float(v) for v in column.as_float() if np.isfinite(v)}
+            if any(float(f"{v:.3g}") != v for v in values):
+                digits.append(column.name)
+    return tuple(labels), tuple(digits)
+
+
+def _kept(seen: Seen) -> list[str]:
+    labels, digits = kept_as_they_were(seen)
+    lines = []
+    if not seen.plain:
+        lines.append("  the difference depends on names of columns, which were kept: look before you show it")
+    if labels:
+        lines.append(f"  labels kept, since the difference needs them: {', '.join(labels)}: look before you show it")
+    if digits:
+        lines.append(f"  more than three digits kept in {', '.join(digits)}: look before you show it")
+    return lines
 
 
 def _summary(cell: Cell, shrunk: Shrunk, before: Frame, seen: Seen, folder: Path, format_: str) -> str:
@@ -257,6 +314,7 @@ def _summary(cell: Cell, shrunk: Shrunk, before: Frame, seen: Seen, folder: Path
             "calls": shrunk.calls,
             "stopped": shrunk.stopped,
             "plain_names": seen.plain,
+            **dict(zip(("labels_kept", "digits_kept"), map(list, kept_as_they_were(seen)), strict=True)),
         }
         return dumps(facts, indent=1)
     bold = (lambda t: f"**{t}**") if format_ == "markdown" else (lambda t: t)
@@ -265,8 +323,7 @@ def _summary(cell: Cell, shrunk: Shrunk, before: Frame, seen: Seen, folder: Path
         f"  {seen.cell.reference} {seen.cell.reference_value}, {seen.cell.candidate} {seen.cell.candidate_value}",
         f"  rows {before.nrows} -> {after.nrows}, columns {len(before.columns)} -> {len(after.columns)}, "
         f"{shrunk.calls} panels tried" + (f" (ended by the limit of {shrunk.stopped})" if shrunk.stopped else ""),
-        f"  written to {folder}: panel.csv study.toml repro.py repro.R finding.toml issue.md",
+        f"  written to {folder}: {' '.join(n for n in FOLDER_FILES if (folder / n).is_file())}",
+        *_kept(seen),
     ]
-    if not seen.plain:
-        lines.append("  the difference depends on names of columns, which were kept: look before you show it")
     return "\n".join(lines)

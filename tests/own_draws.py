@@ -96,9 +96,9 @@ class Room:
         if self.fault is None:
             key = (request.hash, frame.key)
             if key not in self._kept:
-                self._kept[key] = run(engine, request, frame)[0]
+                self._kept[key] = _alive(engine, request, frame)
             return self._kept[key]
-        return run(engine, request, frame)[0]
+        return _alive(engine, request, frame)
 
     def forget(self) -> None:
         """Keep what was answered."""
@@ -167,6 +167,16 @@ class Room:
         finally:
             self.fault = None
             _FAULT.pop(self.base, None)
+
+
+def _alive(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
+    """Answer; a panic of compiled code, which ends a worker of a campaign, is an error here."""
+    try:
+        return run(engine, request, frame)[0]
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        return failed(engine, "compiled code panicked")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

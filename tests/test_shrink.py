@@ -137,7 +137,7 @@ def test_budgets_end_the_search_and_are_named():
 
     few = shrink(start, question, layout=LAYOUT, max_calls=5)
     assert few.stopped == "calls"
-    assert few.calls <= 5 + 100
+    assert few.calls <= 5 + 200
     ticks = itertools.count()
     slow = shrink(start, question, layout=LAYOUT, max_seconds=7.0, clock=lambda: float(next(ticks)))
     assert slow.stopped == "seconds"
@@ -149,6 +149,14 @@ def test_names_are_given_even_when_the_calls_are_spent():
     assert few.stopped == "calls"
     assert few.frame["id"].levels[0] == "a"
     assert few.frame["t"].values.min() == 1
+
+
+def test_digits_are_cut_even_when_the_calls_are_spent():
+    few = shrink(panel(), lambda frame: "always", layout=LAYOUT, max_calls=1)
+    assert few.frame.nrows > 10
+    for name in ("y", "x"):
+        values = few.frame[name].as_float()
+        assert np.array_equal(values, np.trunc(values))
 
 
 def test_levels_that_no_row_has_are_kept_where_the_fault_needs_them():

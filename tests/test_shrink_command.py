@@ -55,6 +55,22 @@ def test_a_factor_is_shrunk_relabelled_and_written(write_study, fake_engines, co
     assert finding.steps
 
 
+def test_levels_that_the_formula_names_are_renamed_with_it(write_study, fake_engines, command, tmp_path):
+    lines = PANEL.splitlines()
+    names = ("Secret north", "Secret south", "Secret west")
+    panel = "\n".join([f"{lines[0]},area", *(f"{line},{names[i % 3]}" for i, line in enumerate(lines[1:]))]) + "\n"
+    text = STUDY.replace('"y ~ x + z | unit + year"', "'y ~ i(area, ref = \"Secret south\")'")
+    text = text.replace('z = "integer"', 'z = "integer"\narea = "category"')
+    study = write_study(toml=text, candidates=("oracle",), references=("fake.sign",), panel=panel)
+    code, out, err = command(study, "t1", "1", "--out", tmp_path / "shown")
+    assert code == 1, err
+    everything = "".join(p.read_text("utf-8") for p in (tmp_path / "shown").iterdir())
+    assert "Secret" not in everything
+    assert "look before you show it" not in out
+    finding = read_finding(tmp_path / "shown")
+    assert replay(tmp_path / "shown", finding, "repro.py").holds
+
+
 def test_a_sign_is_found_before_a_factor_and_named_columns_go(write_study, fake_engines, command, tmp_path):
     study = write_study(candidates=("oracle",), references=("fake.sign", "fake.se_1e5"))
     code, out, _ = command(study, "t1", "1", "--out", tmp_path / "shown")

@@ -33,6 +33,7 @@ MAX_CALLS = 2000
 MAX_SECONDS = 120.0
 MAX_ROUNDS = 12
 LABEL_CALLS, LABEL_SHARE = 100, 0.1
+DIGIT_CALLS, DIGIT_SHARE = 100, 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,18 +225,21 @@ def shrink(
                 _exhaust(search, group)
             if len(search.steps) == before:
                 break
-    # names are given whatever the removals have spent: a panel is shrunk in order to be shown
-    search.max_calls = search.calls + LABEL_CALLS
-    search.deadline = clock() + max(1.0, LABEL_SHARE * max_seconds)
-    with contextlib.suppress(_Exhausted):
-        relabel(search)
+    # names are given, and digits cut, whatever the removals have spent: a panel is shrunk in order to be shown
+    stopped = search.stopped
+    last = ((relabel, LABEL_CALLS, LABEL_SHARE), *(((simplify_columns, DIGIT_CALLS, DIGIT_SHARE),) if stopped else ()))
+    for run, calls, share in last:
+        search.max_calls = search.calls + calls
+        search.deadline = clock() + max(1.0, share * max_seconds)
+        with contextlib.suppress(_Exhausted):
+            run(search)
     return Shrunk(
         frame=search.frame,
         identity=search.identity,
         steps=tuple(search.steps),
         calls=search.calls,
         seconds=clock() - began,
-        stopped=search.stopped,
+        stopped=stopped or search.stopped,
     )
 
 
