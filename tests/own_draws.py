@@ -6,10 +6,12 @@ campaign reports a new discrepancy of it that the honest engine, wrapped in the 
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -78,9 +80,16 @@ class Room:
         self._cases: dict[int, list[Case]] = {}
         self._honest: dict[str, frozenset[tuple[str, ...]]] = {}
         self._kept: dict[tuple[str, str], EstimationResult] = {}
+        home = importlib.import_module("pyfixest.core.demean")
+        names = ("_demean_rs", "_demean_within_rs")
+        self._patches = [mock.patch.object(home, n, _with_rows(getattr(home, n))) for n in names]
+        for patch in self._patches:
+            patch.start()
 
     def close(self) -> None:
         """End the workers."""
+        for patch in self._patches:
+            patch.stop()
         self.fitter.close()
         self.workers.close()
         os.environ[engines.VARIABLE] = self._before
@@ -96,9 +105,9 @@ class Room:
         if self.fault is None:
             key = (request.hash, frame.key)
             if key not in self._kept:
-                self._kept[key] = _alive(engine, request, frame)
+                self._kept[key] = run(engine, request, frame)[0]
             return self._kept[key]
-        return _alive(engine, request, frame)
+        return run(engine, request, frame)[0]
 
     def forget(self) -> None:
         """Keep what was answered."""
@@ -169,14 +178,15 @@ class Room:
             _FAULT.pop(self.base, None)
 
 
-def _alive(engine: str, request: FitRequest, frame: Frame) -> EstimationResult:
-    """Answer; a panic of compiled code, which ends a worker of a campaign, is an error here."""
-    try:
-        return run(engine, request, frame)[0]
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":
-            raise
-        return failed(engine, "compiled code panicked")
+def _with_rows(original: Callable) -> Callable:
+    """Refuse a sample without rows, on which compiled code of pyfixest 0.60.0 ends the process: a worker, elsewhere."""
+
+    def demean(x: np.ndarray, *args: object, **more: object) -> object:
+        if not len(x):
+            raise ValueError("the sample has no rows")
+        return original(x, *args, **more)
+
+    return demean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,9 @@ from crosscheck.spec import Also, FitRequest, SscSpec, VcovSpec, WeightsSpec
 
 REQUEST_STREAM = 7_919
 SELDOM_STREAM = 49_979_687
+GAPS_STREAM = 67_867_967
+SHORT = 2
+"""Periods, of which none lies between two others."""
 FEATURES = (
     *("feols", "fepois", "feglm", "att_gt", "sunab", "did2s", "re", "between", *DESIGNS),
     *("iid", "HC1", "HC2", "HC3", "CRV1", "CRV1:2", "CRV3", "NW", "DK"),
@@ -55,8 +58,10 @@ def draw_requests(panel: Panel, seed: int, count: int) -> tuple[FitRequest, ...]
 
 
 def _seldom(panel: Panel, seed: int) -> Iterator[FitRequest]:
-    """Yield what would be drawn too seldom: instruments where there are any, three effects, effects interacted."""
+    """Yield what would be drawn too seldom: instruments, lags over gaps, three effects, effects interacted."""
     choice = seeded_choice(panel, seed, SELDOM_STREAM)
+    if panel.spec.outcome == "continuous" and (panel.spec.gaps or panel.spec.holes) and panel.spec.periods > SHORT:
+        yield _over_gaps(seeded_choice(panel, seed, GAPS_STREAM))
     if panel.instruments:
         yield _iv(choice)
     offered = quote(choice.factors())
@@ -69,6 +74,14 @@ def _seldom(panel: Panel, seed: int) -> Iterator[FitRequest]:
         second = choice.pick(tuple(e for e in offered if e != first))
         effects = [f"{first}^{second}", *(e for e in offered[:1] if e not in (first, second))]
     yield _request(choice, _formula(_terms(choice), effects))
+
+
+def _over_gaps(choice: Choice) -> FitRequest:
+    """Ask for a covariance with lags where units lack periods: a lag is a time, not a row."""
+    kind = choice.pick(("NW", "NW", "DK"))
+    effects = quote(choice.pick(((), ("unit",), ("time",), ("unit", "time"))))
+    vcov = VcovSpec(type=kind, lag=choice.pick((1, 2, 1, None)))
+    return _request(choice, _formula(quote(("treated", *choice.panel.regressors[:1])), effects), vcov=vcov)
 
 
 def draw_request(choice: Choice) -> FitRequest:

@@ -21,6 +21,8 @@ from crosscheck.simulate.panel import Panel
 from crosscheck.spec import FitRequest, SscSpec, VcovSpec
 
 DESIGN_STREAM = 15_485_863
+QUIRK_STREAM = 86_028_121
+INVARIANT_NAME = "xi"
 RARITY = 1
 """One of so many panels is asked a design beside its estimations."""
 TWO_STAGE = 3
@@ -35,7 +37,26 @@ DESIGNS = (
 
 
 def draw_designs(panel: Panel, seed: int) -> tuple[FitRequest, ...]:
-    """Return the design that a seed stands for; none for most panels, and where the panel offers none."""
+    """Return the designs that a seed stands for, if the panel offers any: one, and one that its quirks call for."""
+    return (*_one_design(panel, seed), *_quirky(panel, seed))
+
+
+def _quirky(panel: Panel, seed: int) -> tuple[FitRequest, ...]:
+    """Return matching on values that are tied, or winsorizing of a column beside which others lack values."""
+    spec = panel.spec
+    if spec.outcome != "continuous" or not panel.regressors:
+        return ()
+    choice = seeded_choice(panel, seed, QUIRK_STREAM)
+    if (spec.missing_x or spec.missing_y) and choice.one_in(2):
+        return (_winsor(choice),)
+    tied = [panel.regressors[0]] if spec.integer_x else []
+    tied += [name for name in panel.extras if name == INVARIANT_NAME]
+    if tied and choice.one_in(2):
+        return (_matching(choice, (choice.pick(tuple(tied)),)),)
+    return ()
+
+
+def _one_design(panel: Panel, seed: int) -> tuple[FitRequest, ...]:
     if panel.spec.cohorts and panel.spec.outcome == "continuous" and not seed % TWO_STAGE:
         return (_two_stage(seeded_choice(panel, seed, DESIGN_STREAM)),)
     choice = seeded_choice(panel, seed, DESIGN_STREAM)
@@ -256,9 +277,9 @@ def _in_every_period(panel: Panel) -> bool:
     return all(np.unique(d[codes == t]).size == 2 for t in np.unique(codes[codes >= 0]))
 
 
-def _matching(choice: Choice) -> FitRequest:
+def _matching(choice: Choice, covariates: tuple[str, ...] = ()) -> FitRequest:
     panel = choice.panel
-    covariates = tuple(panel.regressors[: choice.pick((1, 2))])
+    covariates = covariates or tuple(panel.regressors[: choice.pick((1, 2))])
     method = choice.pick(("nearest", "nearest", "nearest", "kernel"))
     replace = choice.pick((True, False))
     by = choice.pick(("pooled", "pooled", "period") if _in_every_period(panel) else ("pooled",))
@@ -334,7 +355,7 @@ def _monte_carlo(choice: Choice) -> FitRequest:
     options = filled(
         "monte_carlo",
         treatment="treated",
-        effect=choice.pick((0.0, 1.0)),
+        effect=choice.pick((0.0, 1.0, 0.25)),
         cluster=cluster,
         unit="unit",
         time="time",
