@@ -117,6 +117,7 @@ def second_stage(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     first = np.hstack([with_dummies(matrix), matrix.instruments])
     size = np.linalg.norm(first, axis=0)
     first = first[:, size > 0] / size[size > 0]
+    root[~np.isfinite(structural[matrix.rows] + second[matrix.rows])] = 0.0  # rows that only the covariance leaves out
     gamma = np.linalg.lstsq(first * root[:, None], matrix.endogenous * root[:, None], rcond=1e-12)[0]
     expected = np.full(case.frame.nrows, np.nan)
     expected[matrix.rows] = structural[matrix.rows] + (first @ gamma - matrix.endogenous) @ b
