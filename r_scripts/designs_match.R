@@ -25,12 +25,12 @@ cc_d_match_sample <- function(request, frame) {
   if (!all(group %in% c(0, 1))) stop(options_$group, " is to be matched on and is not 0 or 1", call. = FALSE)
   one <- rep(1L, length(group))
   period <- if (any(by_period)) cc_d_category_of(sample_, time_) else list(codes = one, labels = "")
-  terms <- cc_d_row_terms(frame, request, unit_, time_)
+  terms <- cc_d_row_terms(frame, request, unit_, time_, sample_$keep)
   list(
     sample = sample_, request = request, treated = group == 1,
     x = matrix(unlist(sample_$values[options_$covariates]), length(group), dimnames = list(NULL, options_$covariates)),
     score_blocks = if (by_period[[1L]]) period$codes else one, score_labels = if (by_period[[1L]]) period$labels else "",
-    match_blocks = if (by_period[[2L]]) period$codes else one, terms = terms[sample_$keep]
+    match_blocks = if (by_period[[2L]]) period$codes else one, terms = terms
   )
 }
 

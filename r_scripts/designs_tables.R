@@ -176,7 +176,7 @@ cc_d_entropy_result <- function(frame, request, unit_, time_, indicators, period
   kept <- !is.na(numbers["weight", ])
   scored <- which(!is.na(made$score))
   rows_ <- matrix(made$score[scored], 1L, dimnames = list("score", NULL))
-  blocks <- list(cc_block("rows", rows_, cc_d_row_terms(frame, request, unit_, time_)[scored]))
+  blocks <- list(cc_block("rows", rows_, cc_d_row_terms(frame, request, unit_, time_, scored)))
   if (!pooled) blocks <- c(blocks, list(cc_block("indicators", numbers[, kept, drop = FALSE], terms[kept])))
   parts <- if (pooled) lapply(which(kept), function(i) cc_d_extra(terms[[i]], numbers[, i])) else list()
   cc_d_result(
@@ -185,12 +185,13 @@ cc_d_entropy_result <- function(frame, request, unit_, time_, indicators, period
   )
 }
 
-cc_d_row_terms <- function(frame, request, unit_, time_) {
+cc_d_row_terms <- function(frame, request, unit_, time_, keep) {
   parts <- lapply(c(unit_, time_), function(name) {
     found <- cc_d_category(frame, name, request)
     ifelse(is.na(found$codes), "", found$labels[found$codes])
   })
   terms <- if (length(parts)) do.call(paste, c(parts, sep = "|")) else as.character(seq_len(frame$rows))
+  terms <- terms[keep]
   if (anyDuplicated(terms)) stop("rows cannot be told apart by unit and time", call. = FALSE)
   terms
 }

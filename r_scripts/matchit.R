@@ -29,6 +29,21 @@ cc_fit_matchit <- function(request, frame) {
   cc_d_match_result(made, score, weight, "MatchIt")
 }
 
+# Among controls that are equally near MatchIt takes one by an order of its own; the request says the first of the data.
+cc_matchit_no_ties <- function(distance, treated, usable, options_) {
+  own <- distance[treated & usable]
+  others <- distance[!treated & usable]
+  if (!length(own) || !length(others)) return(invisible())
+  tied <- vapply(own, function(d) {
+    gaps <- sort(abs(others - d))
+    near <- if (options_$replace) utils::head(gaps, options_$ratio + 1L) else gaps
+    last <- if (options_$replace) utils::tail(diff(near), 1L) else diff(near)
+    length(near) > options_$ratio * options_$replace && any(last < 1e-12)
+  }, logical(1L))
+  ordered <- !options_$replace && options_$order != "data" && any(diff(sort(own)) < 1e-12)
+  if (any(tied) || ordered) cc_unsupported("rows are equally near, among which MatchIt takes one by an order of its own")
+}
+
 # One call of matchit(): z-scored covariates under safe names, every option passed.
 cc_matchit_block <- function(x, treated, options_) {
   centre <- colMeans(x)
@@ -46,6 +61,7 @@ cc_matchit_block <- function(x, treated, options_) {
     replace = options_$replace, m.order = options_$order, ratio = options_$ratio, caliper = options_$caliper,
     std.caliper = !identical(options_$caliper_scale, "absolute"), verbose = FALSE
   )
+  cc_matchit_no_ties(found$distance, treated, !found$discarded, options_)
   weight <- numeric(length(treated))
   pairs_ <- found$match.matrix
   for (i in seq_len(nrow(pairs_))) {

@@ -27,6 +27,11 @@ SPEAKS = {"no_convergence": ("r.fixest", "statsmodels", "pyfixest")}
 """Engines that say a thing as they are asked here: the notes of fixest and pyfixest's check of separation are off."""
 
 
+TELLS_OF_DROPPED = ("pyfixest",)
+"""Engines whose package warns of what it leaves out, whatever it is asked."""
+OF_DROPPED = re.compile(r"(?i)dropped|collinear")
+
+
 class SameConditions:
     """Engines that give the same terms leave out the same ones, and warn of the same things."""
 
@@ -49,6 +54,11 @@ class SameConditions:
         results = [fit(ask.engine, ask.request, ask.frame) for ask in self.asks(case)]
         good = [r for r in results if r.transport != "recorded" and (r.status == "ok" or classes_of(r))]
         found, compared = [], 0
+        for result in good:
+            if result.status == "ok" and result.dropped and family(result.engine) in TELLS_OF_DROPPED:
+                compared += 1
+                if not any(OF_DROPPED.search(c.text) for c in result.conditions):
+                    found.append(_silent(self.id, case, result))
         for reference, candidate in combinations(good, 2):
             both = reference.status == candidate.status == "ok"
             if both and {r.term for r in reference.coefs} != {r.term for r in candidate.coefs}:
@@ -73,6 +83,22 @@ def _said(reference: EstimationResult, candidate: EstimationResult) -> Iterator[
     for name, speakers in SPEAKS.items():
         if family(reference.engine) in speakers and family(candidate.engine) in speakers:
             yield f"warning:{name}", name if name in mine else "silent", name if name in theirs else "silent"
+
+
+def _silent(rule: str, case: Case, result: EstimationResult) -> Discrepancy:
+    return Discrepancy(
+        identity=Identity(
+            rule=rule,
+            engine=result.engine,
+            version=result.version,
+            quantity="warning:dropped",
+            features=features(case.request),
+        ),
+        value="silent",
+        other="dropped",
+        says=f"{result.engine} leaves out {', '.join(result.dropped)} and warns of nothing",
+        severity="cosmetic",
+    )
 
 
 def _plain(dropped: Sequence[str]) -> str:

@@ -281,7 +281,8 @@ def _panel_estimator(estimator: str) -> Callable[[Choice], FitRequest]:
     def make(choice: Choice) -> FitRequest:
         options: dict[str, Any] = {}
         if estimator == "re":
-            options = filled("re", method=choice.pick(("swar", "amemiya", "walhus", "nerlove")))
+            effect = choice.pick(("individual", "individual", "time", "twoways"))
+            options = filled("re", method=choice.pick(("swar", "amemiya", "walhus", "nerlove")), effect=effect)
         terms = [t for t in _terms(choice) if "(" not in t]
         return _request(
             choice, _formula(terms, ()), estimator=estimator, options=options, weights=None, vcov=VcovSpec()

@@ -20,6 +20,8 @@ from crosscheck.conventions import Counts, SmallSample, Ssc
 from crosscheck.errors import DataError
 
 SATURATED = 1.4901161193847656e-08
+INDEFINITE = 1e-12
+"""Of an eigenvalue of the correlation matrix below zero: less is rounding in double precision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,7 +102,7 @@ def covariance(
     refit : callable, optional
         Coefficients from a subset of rows, for CRV3.
     repair : bool
-        Whether eigenvalues of 0 or less are replaced.
+        Whether eigenvalues of 0 or less are replaced, where the covariance is indefinite by more than rounding.
     """
     small = conventions.small_sample(vcov, counts, ssc)
     if vcov == "iid":
@@ -121,9 +123,22 @@ def covariance(
     with np.errstate(invalid="ignore"):  # without degrees of freedom: a variance of zero times an infinite factor
         out = np.asarray(matrix * factor, dtype=np.float64)
     repaired = False
-    if repair and np.isfinite(out).all():
+    if repair and np.isfinite(out).all() and indefinite(out):
         out, repaired = conventions.repair_eigenvalues(out)
     return Covariance(matrix=out, small_sample=small, repaired=repaired)
+
+
+def indefinite(vcov: NDArray[np.float64]) -> bool:
+    """Say whether a covariance of shape (k, k) has a variance of 0 or less, or a correlation matrix that is indefinite.
+
+    Eigenvalues of the covariance itself cannot say it: beside a regressor in small units, whose variance is large, they
+    are rounding, and replacing them would change standard errors that are right.
+    """
+    variances = np.diagonal(vcov)
+    if not variances.size or not (variances > 0).all():
+        return bool(variances.size)
+    root = np.sqrt(variances)
+    return bool(np.linalg.eigvalsh(vcov / np.outer(root, root))[0] < -INDEFINITE)
 
 
 def sandwich(bread: LongArray, sums: LongArray) -> LongArray:
