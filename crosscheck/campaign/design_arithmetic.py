@@ -162,6 +162,10 @@ def swept(columns: Floats, dummies: Floats, weights: Floats | None = None) -> Fl
     """Return what dummies leave of columns, twice over so that nothing but rounding is left of what they span."""
     root = np.ones(columns.shape[0]) if weights is None else np.sqrt(weights)
     d = root[:, None] * dummies
+    size = np.linalg.norm(d, axis=0)
+    d = d[:, size > 0] / size[size > 0]
+    if not d.shape[1]:
+        return np.asarray(root[:, None] * columns)
     out = root[:, None] * columns
     u, s, _ = np.linalg.svd(d, full_matrices=False)
     u = u[:, s > 1e-10 * s[0]]

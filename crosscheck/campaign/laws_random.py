@@ -127,6 +127,8 @@ def placebo(request: FitRequest, case: Case, result: EstimationResult) -> Iterat
     ):  # fmt: skip
         if value is not None:
             yield near("placebo", quantity, float(value), extra_of(result, "placebo", quantity), size)
+    if abs(true) <= SAME * size:
+        raise Reason("the sample's effect is zero but for rounding")
     _decided(np.abs(draws), abs(true))
     far = int((np.abs(draws) >= abs(true) * (1 - CLOSE)).sum())
     above = draws > true + CLOSE * abs(true)

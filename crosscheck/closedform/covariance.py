@@ -218,14 +218,15 @@ def serial(fit: Fit, vcov: str, grouping: Grouping) -> LongArray:
         if np.unique(time.codes * unit.size + unit.codes).size < time.codes.size:
             raise DataError("NW needs unit-time pairs that are unique", hint="name the unit, or use DK")
         table[time.codes, unit.codes] = fit.scores
-    meat = np.zeros((k, k), dtype=np.longdouble)
+    table = table @ fit.bread  # before sums of products: beside collinear regressors the bread cancels what is summed
+    total = np.zeros((k, k), dtype=np.longdouble)
     reached = min(lag, time.size - 1)
     for step in range((reached if grouping.last is None else min(reached, grouping.last)) + 1):
         pairs = (time.size - step) * table.shape[1]
         ahead, behind = table[step:].reshape(pairs, k), table[: time.size - step].reshape(pairs, k)
         product = ahead.T @ behind
-        meat += weights[step] * (product if step == 0 else product + product.T)
-    return np.asarray(fit.bread @ meat @ fit.bread)
+        total += weights[step] * (product if step == 0 else product + product.T)
+    return total
 
 
 def refitter(fit_rows: Callable[[NDArray[np.bool_]], Fit], kept: tuple[int, ...]) -> Callable[[Any], LongArray]:

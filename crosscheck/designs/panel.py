@@ -303,10 +303,10 @@ def _jackknife(found: Fit) -> Real:
 def _driscoll_kraay(found: Fit, lag: int | None) -> Real:
     if found.panel.period is None:
         raise DataError("Driscoll-Kraay needs the study's time")
-    sums = Groups(found.panel.period).sums(found.scores)
+    sums = Groups(found.panel.period).sums(found.scores) @ found.bread
     reach = conventions.default_lag(sums.shape[0]) if lag is None else lag
-    meat = np.zeros_like(found.bread)
+    total = np.zeros_like(found.bread)
     for step, weight in enumerate(conventions.bartlett(reach)[: sums.shape[0]]):
         product = sums[step:].T @ sums[: sums.shape[0] - step]
-        meat += weight * (product if step == 0 else product + product.T)
-    return found.bread @ meat @ found.bread
+        total += weight * (product if step == 0 else product + product.T)
+    return total
