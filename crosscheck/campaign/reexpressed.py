@@ -108,7 +108,9 @@ def reexpressed(request: FitRequest, frame: Frame) -> tuple[float, FitRequest, F
     groups = {n for parts in formula.fixed_effects for n in parts} | set(request.vcov.cluster)
     outcome = names(formula)[0]
     used = [n for n in names(formula) if n not in groups and n in frame]
-    numeric = [n for n in dict.fromkeys(used) if frame[n].kind == "float" or _large(frame, n)]
+    plain = {factor.name for term in formula.terms for factor in term if isinstance(factor, Name)}
+    whole_numbers = {n for n in used if frame[n].kind == "integer" and (n in plain or _large(frame, n))}
+    numeric = [n for n in dict.fromkeys(used) if frame[n].kind == "float" or n in whole_numbers]
     columns = {n: frame[n].as_float() for n in numeric}
     whole = np.all([np.isfinite(v) for v in columns.values()], axis=0) if columns else np.zeros(0, dtype=bool)
     if request.weights is not None and columns:
