@@ -86,7 +86,7 @@ Item = tuple[str, str, float, float, float]
 
 def _of_row(row: CoefRow, level: float) -> Iterator[Item]:
     b, se, df = row.estimate, row.std_error, row.df
-    if b is None or se is None or df is None or not (se > 0 and math.isfinite(b) and math.isfinite(se)):
+    if b is None or se is None or df is None or not (se > 0 and df > 0 and math.isfinite(b) and math.isfinite(se)):
         return
     t = b / se
     if row.statistic is not None:
