@@ -277,11 +277,19 @@ def _sunab(choice: Choice) -> FitRequest:
     return _request(choice, formula, estimator="sunab", options=options, vcov=vcov)
 
 
+def _balanced(panel: Panel) -> bool:
+    """Say whether each unit has each period once: plm's two-way random effects are at fault elsewhere."""
+    unit, time = (panel.frame[name].codes()[0] for name in ("unit", "time"))
+    cells = {*zip(unit.tolist(), time.tolist(), strict=True)}
+    used = panel.frame.nrows == len(cells) == len({*unit.tolist()}) * len({*time.tolist()})
+    return used and not (panel.spec.missing_x or panel.spec.missing_y)
+
+
 def _panel_estimator(estimator: str) -> Callable[[Choice], FitRequest]:
     def make(choice: Choice) -> FitRequest:
         options: dict[str, Any] = {}
         if estimator == "re":
-            effect = choice.pick(("individual", "individual", "time", "twoways"))
+            effect = choice.pick(("individual", "individual", "time", "twoways" if _balanced(choice.panel) else "time"))
             options = filled("re", method=choice.pick(("swar", "amemiya", "walhus", "nerlove")), effect=effect)
         terms = [t for t in _terms(choice) if "(" not in t]
         return _request(
