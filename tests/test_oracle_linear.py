@@ -447,3 +447,41 @@ def test_a_lag_looks_at_rows_that_are_not_in_the_sample(engine):
     column = get(engine).fit(ask("y ~ before", **more), frame)
     assert lagged.stats.nobs == column.stats.nobs == 19
     assert lagged.coefs[1].estimate == pytest.approx(column.coefs[1].estimate, rel=1e-12)
+
+
+def _tiny(scale, near=0.0):
+    """Eight units in four periods; x in other units, and its neighbour x + near z."""
+    rng = np.random.default_rng(11)
+    unit, time = np.repeat(np.arange(8), 4), np.tile(np.arange(4), 8)
+    x, z = rng.normal(size=(2, 32))
+    y = x + z + rng.normal(size=32)
+    columns = {"y": floats("y", y), "x": floats("x", x * scale), "z": floats("z", z), "n": floats("n", x + near * z)}
+    return Frame((*columns.values(), integers("unit", unit), integers("time", time)), 32)
+
+
+COVARIANCES = (
+    {"vcov": "HC3"},
+    {"vcov": "CRV1", "cluster": ("unit",)},
+    {"vcov": "DK", "lag": 0},
+    {"vcov": "DK", "lag": 2},
+    {"vcov": "NW", "lag": 1},
+)
+
+
+@pytest.mark.parametrize("vcov", COVARIANCES)
+def test_a_regressor_in_tiny_units_moves_no_other_standard_error(vcov):
+    # its variance is 1e20 times the others', so that their eigenvalues are rounding
+    request = ask("y ~ x + z | unit", unit="unit", time="time", **vcov)
+    small, plain = (ENGINE.fit(request, _tiny(s)) for s in (1e-10, 1.0))
+    assert small.coef("z").std_error == pytest.approx(plain.coef("z").std_error, rel=1e-9)
+    assert small.coef("x").std_error * 1e-10 == pytest.approx(plain.coef("x").std_error, rel=1e-9)
+
+
+@pytest.mark.parametrize("vcov", COVARIANCES)
+def test_standard_errors_of_neighbours_keep_their_digits(vcov):
+    # b_z = b_n / 2^28; n itself is rounded at 1e-16 of x, of which z / 2^28 is 4e-9
+    frame = _tiny(1.0, near=2.0**-28)
+    plain, beside = (
+        ENGINE.fit(ask(f"y ~ x + {n} | unit", unit="unit", time="time", **vcov), frame).coef(n).std_error for n in "zn"
+    )
+    assert beside / 2**28 == pytest.approx(plain, rel=1e-6)
