@@ -291,3 +291,24 @@ def test_a_split_may_fail_where_another_part_of_it_fails_alone(breaks, known):
 
 def _splits(case):
     return len(ways(case)) == 2 and ways(case)[-1].request.options.get("several") == "split"
+
+
+def test_singular_after_instruments_has_to_be_spanned():
+    rng = np.random.default_rng(4)
+    z, x = rng.normal(size=20), rng.normal(size=20)
+    for instrument, known in ((2 * x + 1, "collinear.refused"), (z, None)):
+        frame = made(y=rng.normal(size=20), d=z + x + rng.normal(size=20), z=instrument, x=x)
+        case = case_of(frame, "`y` ~ `x` | `d` ~ `z`")
+        found = one("statsmodels", "status", case, says="Singular matrix")
+        assert known_as(found, case, lambda name, *_: failed(name, "nobody is asked")) == known
+
+
+def test_a_relation_is_singular_where_its_other_question_is():
+    """What effects absorb is no regressor of theirs; in first differences it may be one."""
+    frame = PANEL.take(np.flatnonzero(PANEL["time"].as_float() < 2))
+    x = PANEL["x"].as_float()[PANEL["time"].as_float() < 2]
+    flat = put(frame, Column("x", "float", np.repeat(x[::2], 2)))
+    for data, known in ((flat, "collinear.refused"), (frame, None)):
+        case = case_of(data, "`y` ~ `x`", rule="first_differences", unit="unit", time="time")
+        found = one("pyfixest", "status", case, says="All variables are collinear")
+        assert known_as(found, case, lambda name, *_: failed(name, "nobody is asked")) == known

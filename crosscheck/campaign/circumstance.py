@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
 from crosscheck.campaign.cohorts import of_the_paper
-from crosscheck.campaign.columns import formula_of, groupings, in_terms, outcome, put
+from crosscheck.campaign.columns import beside_formula, formula_of, groupings, in_terms, outcome, put
 from crosscheck.campaign.predictions import split_of
 from crosscheck.campaign.reexpressed import reexpressed
 from crosscheck.campaign.relation import Relation
@@ -27,7 +27,7 @@ Circumstance = Callable[[Case, Discrepancy, Fit, Check], bool]
 def matrix_of(case: Case) -> ModelMatrix | None:
     """Return the sample and columns of the first request, or ``None`` where they cannot be had."""
     request = case.request
-    also = tuple(c for c in (request.weights.column if request.weights else "", *request.vcov.cluster) if c)
+    also = beside_formula(request)
     try:
         if request.estimator == "sunab":
             return of_the_paper(request, case.frame).matrix

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
-from crosscheck.campaign.circumstance import Check, even_columns
+from crosscheck.campaign.circumstance import Check, even_columns, ways
 from crosscheck.campaign.columns import in_terms
 from crosscheck.campaign.orthogonal import orthogonal
 from crosscheck.campaign.reexpressed import OF_THE_FIT
@@ -20,13 +20,16 @@ FAR = 100.0
 def good_columns(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether two engines agree, or differ as is known, once the columns are orthogonal and of scale one.
 
-    Also asked is the same formula of regressors that are centred and of scale one, so that a term that an engine makes
-    wrongly is not excused by the columns that are made for it.
+    So it is of the two answers of one engine where a relation is checked. Also asked is the same formula of regressors
+    that are centred and of scale one, so that a term that an engine makes wrongly is not excused by the columns that
+    are made for it.
     """
-    if case.rule != "engines_agree" or case.request.estimator != "feols":
+    if case.request.estimator != "feols":
         return False
     pair = tuple(e for e in case.engines if e in (one.identity.engine, one.identity.against))
     try:
+        if case.rule != "engines_agree":
+            return _holds(case.with_(engines=pair), fit, check)
         made = orthogonal(case.request, case.frame)
         if not made.bad or made.request is None:
             return False
@@ -41,6 +44,18 @@ def good_columns(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
         return _answered(asked[0], fit) and all(_nothing_new(again, fit, check) for again in asked)
     except CrosscheckError:
         return False
+
+
+def _holds(case: Case, fit: Fit, check: Check) -> bool:
+    """Say whether the two questions of a relation have known answers, once the columns of either are good ones."""
+    bad = False
+    for way in ways(case):
+        made = orthogonal(way.request, way.frame)
+        bad |= made.bad
+        if made.request is None or not _answered(way.with_(requests=(made.request,), frame=made.frame), fit):
+            return False
+    even = even_columns(case)
+    return bad and all(_answered(way, fit) for way in ways(even)) and _nothing_new(even, fit, check)
 
 
 def _answered(case: Case, fit: Fit) -> bool:

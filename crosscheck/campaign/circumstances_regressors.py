@@ -8,7 +8,6 @@ from crosscheck.campaign.case import Case, Discrepancy, Fit
 from crosscheck.campaign.circumstance import Check, in_good_basis, left_over, matrix_of, rest_of, ways, with_dummies
 from crosscheck.engines._shared import codes_of
 from crosscheck.errors import CrosscheckError
-from crosscheck.formula import parse
 from crosscheck.formula_tree import INTERCEPT
 
 NEARLY = 1e-6
@@ -32,11 +31,16 @@ def ill_conditioned(case: Case, one: Discrepancy, fit: Fit, check: Check) -> boo
 def singular(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether something that an engine inverts has no inverse, or hardly one.
 
-    A regressor that others and the effects span, as many coefficients as rows, a row or cluster fitted whatever its
-    outcome, a fit without residuals. Of iterated estimators, instruments and designs nothing is shown, nor denied.
+    A regressor that others and the effects span, an instrument too, as many coefficients as rows, a row or cluster
+    fitted whatever its outcome, a fit without residuals; of a relation in either question. Of iterated estimators and
+    designs nothing is shown, nor denied.
     """
+    return any(_singular(way, one, fit, check) for way in ways(case))
+
+
+def _singular(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     matrix = matrix_of(case)
-    if matrix is None or case.request.estimator != "feols" or parse(case.request.formula).iv is not None:
+    if matrix is None or case.request.estimator != "feols":
         return True
     weights = case.request.weights
     kept = np.ones(matrix.rows.size, dtype=bool)
@@ -45,9 +49,14 @@ def singular(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     left, k = with_dummies(matrix)[kept], matrix.X.shape[1]
     if int(np.linalg.matrix_rank(left[:, k:])) + k >= left.shape[0]:
         return True
-    others = (np.delete(left, j, axis=1) for j in range(k))
-    if any(left_over(rest, left[:, j]) < NEARLY for j, rest in enumerate(others)):
-        return True
+    sets = [left]
+    if matrix.endogenous.shape[1]:  # the equation, and its first stage
+        sets = [np.hstack([columns[kept], left]) for columns in (matrix.endogenous, matrix.instruments)]
+    for columns in sets:
+        own = columns.shape[1] - (left.shape[1] - k)
+        others = (np.delete(columns, j, axis=1) for j in range(own))
+        if any(left_over(rest, columns[:, j]) < NEARLY for j, rest in enumerate(others)):
+            return True
     return leverage_one(case, one, fit, check) or perfect_fit(case, one, fit, check)
 
 

@@ -105,15 +105,20 @@ def used(request: FitRequest) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def beside_formula(request: FitRequest) -> tuple[str, ...]:
+    """Return the columns beside the formula without which a row is not in the sample: clusters, the panel, weights."""
+    panel: tuple[str | None, ...] = ()
+    if request.vcov.type in ("NW", "DK"):
+        panel = (request.time, request.unit if request.vcov.type == "NW" else None)
+    weights = request.weights.column if request.weights is not None else None
+    return tuple(dict.fromkeys(n for n in (*request.vcov.cluster, *panel, weights) if n))
+
+
 def complete(request: FitRequest, frame: Frame) -> NDArray[np.bool_]:
     """Say which rows have a value in every column that decides a request's sample, and a weight that is not 0."""
     keep = np.ones(frame.nrows, dtype=bool)
     formula = formula_of(request)
-    needed = [*(names(formula) if formula else used(request)), *request.vcov.cluster]
-    if request.vcov.type in ("NW", "DK"):
-        needed += [n for n in (request.time, request.unit if request.vcov.type == "NW" else None) if n]
-    if request.weights is not None:
-        needed.append(request.weights.column)
+    needed = [*(names(formula) if formula else used(request)), *beside_formula(request)]
     for name in dict.fromkeys(needed):
         if name in frame:
             keep &= ~frame[name].missing

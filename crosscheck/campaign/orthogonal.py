@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from crosscheck.campaign.columns import beside_formula
 from crosscheck.campaign.reexpressed import BAD, LARGE, SMALL
 from crosscheck.formula import INTERCEPT, Name, emit, parse
 from crosscheck.frame import Column, Frame
@@ -60,8 +61,7 @@ def orthogonal(request: FitRequest, frame: Frame) -> Orthogonal:
         Where the formula has no numbers on the frame.
     """
     formula = parse(request.formula)
-    also = tuple(c for c in (request.weights.column if request.weights else "", *request.vcov.cluster) if c)
-    matrix = model_matrix(formula, frame, unit=request.unit, time=request.time, also=also)
+    matrix = model_matrix(formula, frame, unit=request.unit, time=request.time, also=beside_formula(request))
     kept = np.ones(matrix.rows.size, dtype=bool)
     if request.weights is not None:
         kept = frame[request.weights.column].as_float()[matrix.rows] > 0

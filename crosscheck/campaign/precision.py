@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from crosscheck.campaign.columns import beside_formula
 from crosscheck.errors import CrosscheckError
 from crosscheck.formula import parse
 from crosscheck.formula_tree import INTERCEPT, Call
@@ -103,8 +104,7 @@ def _precision(request: FitRequest, frame: Frame) -> Precision:
     if request.estimator not in ("feols", "fepois", "feglm", "re", "between") or not request.formula:
         return _of_outcome(request, frame)
     formula = parse(request.formula)
-    also = tuple(c for c in (request.weights.column if request.weights else "", *request.vcov.cluster) if c)
-    matrix = model_matrix(formula, frame, unit=request.unit, time=request.time, also=also)
+    matrix = model_matrix(formula, frame, unit=request.unit, time=request.time, also=beside_formula(request))
     weights = np.ones(matrix.y.size)
     if request.weights is not None:
         weights = frame[request.weights.column].as_float()[matrix.rows]
