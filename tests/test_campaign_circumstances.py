@@ -209,6 +209,9 @@ def test_what_effects_leave_of_a_column_has_to_be_rounding():
         case = case_of(frame, "`y` ~ `x` + I(`z`^2) | `g`")
         found = one("r.fixest", "terms", case, "I(z^2)")
         assert known_as(found, case, lambda name, *_: failed(name, "nobody is asked")) == known
+    plain = made(g=group, y=rng.normal(size=8), x=rng.normal(size=8), z=level)
+    case = case_of(plain, "`y` ~ `x` + `z` | `g`")
+    assert known_as(one("r.fixest", "terms", case, "z"), case, lambda name, *_: failed(name, "nobody is asked")) is None
 
 
 def by_cross_products(request, frame, *, factor=1.0):

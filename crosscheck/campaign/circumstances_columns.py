@@ -92,8 +92,11 @@ def far_from_zero(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
 
 
 def spanned_but_for_rounding(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
-    """Say whether of the term that one engine keeps effects and other columns leave a rounding error of the column."""
-    if case.request.estimator != "feols" or not one.term:
+    """Say whether of the term that one engine keeps effects and other columns leave a rounding error of the column.
+
+    A column of the data is the same in every engine; a function or a product of columns has rounding errors of its own.
+    """
+    if case.request.estimator != "feols" or not one.term or one.term in case.frame:
         return False
     try:
         return one.term in orthogonal(case.request, case.frame).spanned
