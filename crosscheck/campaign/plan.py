@@ -10,6 +10,7 @@ from pydantic import Field
 
 from crosscheck.campaign.case import Case, Property
 from crosscheck.campaign.properties import properties
+from crosscheck.campaign.relation import Relation
 from crosscheck.campaign.requests import draw_requests
 from crosscheck.simulate.panel import Panel, make_panel
 from crosscheck.simulate.space import Limits, varied_spec
@@ -85,7 +86,7 @@ def cases_of(settings: Settings, number: int) -> Iterator[Case]:
     """Yield the cases of a panel: each differential property on each request, and some of the other properties.
 
     A property that does not apply to the case it was drawn for is left to another panel. Properties that are ``always``
-    checked need no further fit.
+    checked need no further fit; those with a ``one_in`` are checked on one in so many requests besides.
     """
     panel = panel_of(settings, number)
     seed = settings.seed + number
@@ -107,7 +108,16 @@ def cases_of(settings: Settings, number: int) -> Iterator[Case]:
             candidate = case(prop, request, settings.engines)
             if not prop.applies(candidate):
                 yield candidate
+    regular = [p for p in chosen if isinstance(p, Relation) and p.one_in]
+    seen: set[tuple[str, int]] = set()
+    for place, prop in enumerate(regular):
+        for k, request in enumerate(requests):
+            candidate = case(prop, request, settings.engines)
+            if not (seed + k + place) % prop.one_in and not prop.applies(candidate):
+                seen.add((prop.id, k))
+                yield candidate
     others = [p for p in chosen if p.kind != "differential" and not getattr(p, "always", False)]
+    others = [p for p in others if not isinstance(p, Relation) or p.drawn]
     if not others:
         return
     rng = np.random.Generator(np.random.PCG64([seed, PROPERTY_STREAM]))
@@ -117,7 +127,8 @@ def cases_of(settings: Settings, number: int) -> Iterator[Case]:
         for k in rng.permutation(len(requests)):
             candidate = case(prop, requests[int(k)], settings.engines)
             if not prop.applies(candidate):
-                yield candidate
+                if (prop.id, int(k)) not in seen:
+                    yield candidate
                 drawn += 1
                 break
         if settings.relations and drawn >= settings.relations:

@@ -37,6 +37,10 @@ class Relation:
         The twin of a case's question, or why there is none. Draws come from a generator that the case's seed decides.
     engines : tuple of str
         Those that the relation speaks of; empty: all.
+    one_in : int
+        It is checked on one in so many requests, besides the draws of a panel; 0: where it is drawn alone.
+    drawn : bool
+        Whether it is among those that a panel draws from.
     """
 
     id: str
@@ -44,6 +48,8 @@ class Relation:
     make: Make
     kind: PropertyKind = "relation"
     engines: tuple[str, ...] = ()
+    one_in: int = 0
+    drawn: bool = True
 
     def twin(self, case: Case) -> Twin | str:
         """Return the twin of a case's question, or the reason why there is none."""

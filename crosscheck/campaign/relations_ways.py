@@ -1,25 +1,43 @@
 """Which ways of asking a package decide nothing?
 
 How a data frame holds the data; whether a model is fitted alone or as one of several of a call; and whether options are
-left at their defaults or written out at the values that the package states for them.
+left at their defaults or written out at the values that the package, or crosscheck itself, states for them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from crosscheck.campaign.case import Case
-from crosscheck.campaign.columns import absorbs_constant, formula_of, in_terms, uses, with_request
+from crosscheck.campaign.columns import absorbs_constant, complete, formula_of, in_terms, uses, with_request
 from crosscheck.campaign.invariance import ALL, ESTIMATES, Carry, Question, Twin
 from crosscheck.campaign.relation import Relation
+from crosscheck.conventions import default_lag
 from crosscheck.engines._dress import DRESSES
+from crosscheck.engines._shared import codes_of
 from crosscheck.engines._ways import SEVERAL, SPLITS
-from crosscheck.spec import FitRequest, SscSpec
+from crosscheck.formula import Call, Name, Number, Text, emit
+from crosscheck.spec import FitRequest, SscSpec, VcovSpec
 
 FRAMED = ("pyfixest", "linearmodels", "statsmodels", "csdid")
+PYTHON = ("oracle", "pyfixest", "linearmodels", "csdid")
+"""R's engines are handed every option, as studies hand them over."""
+FORMULAS = ("oracle", "r.fixest", "statsmodels", "linearmodels", "pyfixest")
+"""Engines in which i() is fixest's; lm and plm keep all its levels, and leave a collinear one out."""
 REGRESSIONS = ("feols", "fepois", "feglm")
+REGULAR = 4
+STATED: Mapping[str, Mapping[str, Any]] = {
+    "att_gt": {
+        **{"control_group": "nevertreated", "est_method": "dr", "base_period": "varying", "anticipation": 0},
+        **{"panel": True, "allow_unbalanced": False, "aggregation": "none"},
+    },
+    "sunab": {"aggregation": "dynamic"},
+    "re": {"method": "swar", "effect": "individual"},
+}
 
 
 def _with_options(request: FitRequest, **options: Any) -> FitRequest:
@@ -91,7 +109,7 @@ def defaults(case: Case, rng: np.random.Generator) -> Twin | str:
     if request.estimator not in (*REGRESSIONS, "att_gt", "re", "between"):
         return "the estimator has no call of its own"
     if request.vcov.canonical not in ("iid", "HC1", "CRV1") or len(request.vcov.cluster) > 1:
-        return "the covariance has no default"
+        request = with_request(request, vcov=VcovSpec())  # the one that has a default
     options = {k: v for k, v in request.options.items() if k != "tolerance"}
     if request.estimator == "att_gt":
         options |= {
@@ -108,6 +126,57 @@ def defaults(case: Case, rng: np.random.Generator) -> Twin | str:
     )
 
 
+def left_out(case: Case, rng: np.random.Generator) -> Twin | str:
+    """Leave options out of the request, or write out the defaults that :mod:`crosscheck.options` states for them."""
+    request = case.request
+    stated = STATED.get(request.estimator)
+    if stated is None:
+        return "the estimator has no options with a default"
+    written = {**request.options, **stated}
+    if written.get("aggregation", "dynamic") != "dynamic":
+        written |= dict.fromkeys(k for k in ("balance_e", "min_e", "max_e") if k in written)
+    asked = with_request(request, options=written)
+    without = {k: v for k, v in written.items() if k not in stated}
+    return Twin(
+        first=Question(request=with_request(request, options=without), frame=case.frame),
+        second=Question(request=asked, frame=case.frame),
+    )
+
+
+def stated_level(case: Case, rng: np.random.Generator) -> Twin | str:
+    """Leave the reference level of ``i()`` out, or name the first one; or the bandwidth, or name T^(1/4) cut off."""
+    request, formula = case.request, formula_of(case.request)
+    if request.estimator not in REGRESSIONS or formula is None:
+        return "the estimator has no formula, or is not asked this"
+    calls = [(t, f) for t in formula.terms for f in t if isinstance(f, Call) and f.function == "i"]
+    if len(calls) == 1 and len(calls[0][0]) == len(calls[0][1].args) == 1 and absorbs_constant(formula):
+        (term, call), (first,) = calls[0], calls[0][1].args
+        column = case.frame[first.name] if isinstance(first, Name) and first.name in case.frame else None
+        if column is not None:
+            codes, labels = column.codes()
+            if not (codes == 0).any() or np.unique(codes[codes >= 0]).size < 2:
+                return "the first level has no row, or is the only one"
+            level = labels[0]
+            value = Text(str(level)) if column.kind == "category" else Number(float(level))
+            asked = [
+                replace(formula, terms=tuple((replace(call, ref=ref),) if t == term else t for t in formula.terms))
+                for ref in (None, value)
+            ]
+            return _twin(case, *(with_request(request, formula=emit(f)) for f in asked))
+    if request.vcov.type in ("NW", "DK") and request.time is not None and request.unit is not None:
+        periods = np.unique(codes_of(case.frame, (request.time,))[complete(request, case.frame)])
+        if periods.size < 2:
+            return "there is one period"
+        words = request.vcov.model_dump()
+        asked_lags = [with_request(request, vcov={**words, "lag": lag}) for lag in (None, default_lag(periods.size))]
+        return _twin(case, *asked_lags)
+    return "neither a reference level nor a bandwidth has a default here"
+
+
+def _twin(case: Case, first: FitRequest, second: FitRequest) -> Twin:
+    return Twin(first=Question(request=first, frame=case.frame), second=Question(request=second, frame=case.frame))
+
+
 RELATIONS = (
     Relation(
         id="data_frame", title="How a data frame holds the data decides nothing.", make=data_frame, engines=FRAMED
@@ -117,11 +186,29 @@ RELATIONS = (
         title="A model is the same alone and as one of several.",
         make=one_of_several,
         engines=("pyfixest", "r.fixest"),
+        one_in=REGULAR,
     ),
     Relation(
         id="defaults",
         title="Options left at their defaults are those that the package states.",
         make=defaults,
         engines=(*FRAMED, "r.fixest"),
+        one_in=REGULAR,
+    ),
+    Relation(
+        id="left_out",
+        title="Options left out of a request are those that are stated as defaults.",
+        make=left_out,
+        engines=PYTHON,
+        one_in=2,
+        drawn=False,
+    ),
+    Relation(
+        id="stated_level",
+        title="A reference level, or a bandwidth, left out is the first level, or the stated one.",
+        make=stated_level,
+        engines=FORMULAS,
+        one_in=2,
+        drawn=False,
     ),
 )
