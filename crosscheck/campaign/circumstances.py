@@ -33,7 +33,7 @@ from crosscheck.campaign.circumstances_groups import (
     drdid_sign,
     no_reference_period,
 )
-from crosscheck.campaign.circumstances_likelihood import settles
+from crosscheck.campaign.circumstances_likelihood import hard_to_iterate, settles
 from crosscheck.campaign.circumstances_outcomes import (
     an_f,
     an_r2,
@@ -76,6 +76,7 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "separated_groups": separated_groups,
     "undetermined_effect": undetermined_effect,
     "settles": settles,
+    "hard_to_iterate": hard_to_iterate,
     "second_stage": second_stage,
     "last_lag": last_lag,
     "without_last_lag": without_last_lag,

@@ -8,6 +8,7 @@ import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
 from crosscheck.campaign.circumstance import Check
+from crosscheck.campaign.columns import numbers, put
 from crosscheck.engines._oracle_did import averages, group_time
 from crosscheck.errors import CrosscheckError
 from crosscheck.frame import Column, Frame
@@ -58,7 +59,7 @@ def no_reference_period(case: Case, one: Discrepancy, fit: Fit, check: Check) ->
 
 
 def anticipated_later_cohort(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
-    """Say whether a cohort starts after the last period and anticipates its treatment within the sample."""
+    """Say whether a cohort anticipates a start after the last period, and all agree once it is never treated."""
     options = case.request.options
     cohort, time = str(options.get("cohort") or ""), str(options.get("time") or case.request.time or "")
     if (
@@ -68,4 +69,8 @@ def anticipated_later_cohort(case: Case, one: Discrepancy, fit: Fit, check: Chec
     ):
         return False
     starts, last = case.frame[cohort].as_float(), float(np.nanmax(case.frame[time].as_float()))
-    return bool(((starts > last) & (starts <= last + options["anticipation"])).any())
+    later = (starts > last) & (starts <= last + options["anticipation"])
+    if not later.any():
+        return False
+    frame = put(case.frame, numbers(cohort, np.where(later, 0.0, starts)))
+    return not any(one.identity.same_bug(d.identity) for d in check(case.with_(frame=frame)))

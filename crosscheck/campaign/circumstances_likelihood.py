@@ -6,7 +6,9 @@ import numpy as np
 
 from crosscheck import engines
 from crosscheck.campaign.case import Case, Discrepancy, Fit
-from crosscheck.campaign.circumstance import Check, Floats, in_good_basis, matrix_of, with_dummies
+from crosscheck.campaign.circumstance import Check, Floats, in_good_basis, matrix_of, ways, with_dummies
+from crosscheck.campaign.circumstances_counts import few_rows
+from crosscheck.campaign.circumstances_outcomes import separated
 from crosscheck.campaign.columns import with_request
 from crosscheck.campaign.conditions import classes_of
 from crosscheck.engines._score import unsolved
@@ -24,6 +26,15 @@ def settles(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
         return False
     asked = [e for e in (one.identity.engine, one.identity.against) if e]
     return any(all(_solves(engine, good, fit) for engine in asked) for good in in_good_basis(case))
+
+
+def hard_to_iterate(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether iterations may fail: no maximum, as many parameters as rows, or one that a good basis reaches."""
+    if case.request.estimator not in ("fepois", "feglm"):
+        return False
+    if separated(case, one, fit, check) or few_rows(case, one, fit, check):
+        return True
+    return any(_solves(one.identity.engine, good, fit) for way in ways(case) for good in in_good_basis(way))
 
 
 def _solves(engine: str, case: Case, fit: Fit) -> bool:
