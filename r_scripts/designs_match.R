@@ -77,6 +77,8 @@ cc_d_support <- function(score, treated, support) {
 
 cc_d_caliper <- function(distance, treated, options_) {
   if (is.null(options_$caliper)) return(Inf)
+  sizes <- switch(options_$caliper_scale, absolute = 2, sd = length(distance), c(sum(treated), sum(!treated)))
+  if (min(sizes) < 2) stop("the caliper's standard deviation is one of a single row", call. = FALSE)
   options_$caliper * switch(options_$caliper_scale,
     absolute = 1,
     sd = stats::sd(distance),

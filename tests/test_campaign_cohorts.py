@@ -11,8 +11,8 @@ import pytest
 from crosscheck.campaign.case import Case, Discrepancy, Identity, features
 from crosscheck.campaign.circumstances_cohorts import (
     always_treated,
+    balanced_before,
     cohorts_of_fixest,
-    empty_cohort,
     separated_groups,
     undetermined_effect,
 )
@@ -149,12 +149,21 @@ class TestWhatIsNotDetermined:
         assert not separated_groups(by_regression, one(by_regression), nobody, nothing)
 
 
-def test_a_cohort_is_empty_once_no_unit_of_it_has_every_period():
-    frame = panel([2, 3, NEVER, NEVER])
-    frame = frame.take(~((frame["g"].values == 3) & (frame["t"].values == 1)))
-    case = att_gt(frame)
-    assert empty_cohort(case, one(case, term="ATT(3,3)"), nobody, nothing)
-    assert not empty_cohort(case, one(case, term="ATT(2,3)"), nobody, nothing)
+def test_only_what_goes_with_units_that_lack_periods_is_balancing():
+    whole = panel([2, 3, NEVER, NEVER])
+    lacking = whole.take(~((whole["g"].values == 3) & (whole["t"].values == 1)))
+
+    def answers(name, request, frame):
+        return EstimationResult(engine=name)
+
+    for frame, shown in ((lacking, True), (whole, False)):
+        case = att_gt(frame)
+        found = one(case, term="ATT(3,3)")
+        assert balanced_before(case, found, answers, nothing) is shown
+        assert not balanced_before(case, found, answers, lambda case, found=found: (found,))
+        assert not balanced_before(case, found, nobody, nothing)
+    unbalanced = att_gt(lacking, allow_unbalanced=True)
+    assert not balanced_before(unbalanced, one(unbalanced), answers, nothing)
 
 
 def test_always_treated_units_excuse_what_goes_with_them_alone():

@@ -125,6 +125,14 @@ def test_support_weighting_and_empty_matches():
         match(score, score, treated | True, ONE, Rules())
 
 
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_caliper_in_deviations_of_one_row_is_refused(replace):
+    score, treated = np.array([0.2, 0.3, 0.6]), np.array([True, False, False])
+    rules = Rules(caliper=0.5, caliper_scale="sd_pooled", replace=replace)
+    with pytest.raises(DataError, match="one of a single row"):
+        match(score, score, treated, np.zeros(3, dtype=np.int64), rules)
+
+
 def test_scores_solve_the_likelihood_equations():
     rng = np.random.default_rng(3)
     x = np.column_stack([rng.normal(1e5, 4e4, 300), rng.normal(0.4, 0.06, 300)])

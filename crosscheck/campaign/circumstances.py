@@ -12,8 +12,8 @@ from crosscheck.campaign.circumstance import Circumstance
 from crosscheck.campaign.circumstances_calls import another_part_fails
 from crosscheck.campaign.circumstances_cohorts import (
     always_treated,
+    balanced_before,
     cohorts_of_fixest,
-    empty_cohort,
     separated_groups,
     undetermined_effect,
 )
@@ -72,7 +72,7 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "anticipated_later_cohort": anticipated_later_cohort,
     "always_treated": always_treated,
     "cohorts_of_fixest": cohorts_of_fixest,
-    "empty_cohort": empty_cohort,
+    "balanced_before": balanced_before,
     "separated_groups": separated_groups,
     "undetermined_effect": undetermined_effect,
     "settles": settles,

@@ -98,10 +98,22 @@ def separated_groups(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bo
     return False
 
 
-def empty_cohort(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
-    """Say whether no unit of the cohort is left in the balanced panel: its effects are nothing, and one is zero."""
-    cell, sample = _CELL.fullmatch(one.term), _sample(case)
-    return cell is not None and sample is not None and not bool((sample.data.cohort == float(cell["cohort"])).any())
+def balanced_before(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the discrepancy goes once units that lack a period, or a number in one, are left out beforehand."""
+    options = case.request.options
+    if case.request.estimator != "att_gt" or options.get("allow_unbalanced") or not options.get("panel", True):
+        return False
+    try:
+        data = long_data(case.request, case.frame)
+    except CrosscheckError:
+        return False
+    whole = np.isfinite(data.y) & np.isfinite(data.time) & np.isfinite(data.weights) & (data.unit >= 0)
+    whole &= np.isfinite(data.x).all(axis=1)
+    rows = np.bincount(data.unit[whole], minlength=int(data.unit.max(initial=0)) + 1)
+    complete = whole & (rows[data.unit] == np.unique(data.time[whole]).size)
+    if complete.all() or not complete.any():
+        return False
+    return _goes(case.with_(frame=case.frame.take(complete)), one, fit, check)
 
 
 def always_treated(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
@@ -112,11 +124,15 @@ def always_treated(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool
         return False
     start, period = case.frame[cohort].as_float(), case.frame[time].as_float()
     always = (start <= np.nanmin(period) + float(options.get("anticipation") or 0)) & (start != 0)
-    rest = case.frame.take(~always)
+    return bool(always.any()) and _goes(case.with_(frame=case.frame.take(~always)), one, fit, check)
+
+
+def _goes(rest: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether both engines answer on the rows that are left, and no longer differ."""
     asked = [e for e in (one.identity.engine, one.identity.against) if e]
-    if not always.any() or any(fit(engine, case.request, rest).status != "ok" for engine in asked):
+    if any(fit(engine, rest.request, rest.frame).status != "ok" for engine in asked):
         return False
-    return not any(one.identity.same_bug(d.identity) for d in check(case.with_(frame=rest)))
+    return not any(one.identity.same_bug(d.identity) for d in check(rest))
 
 
 def _paper(case: Case) -> Cohorts | None:

@@ -33,7 +33,7 @@ MARGIN = 10.0
 HUGE_T = 1e6
 NO_T = 1e-9
 APART = 1e-7
-"""Scores of tied rows that are moved by so much are told apart by every engine."""
+"""Of a covariate's spread: scores of tied rows that are moved by so much are told apart by every engine."""
 OF_DRAWS = ("std_error", "std_error_iid")
 OF_ALL_TERMS = ("wald", "f")
 """With one variance that is zero but for rounding the covariance is singular, and its inverse rounding."""
@@ -208,7 +208,7 @@ def _tied(
     if not bad:
         return list(cells)
     covariates = tuple(request.options["covariates"])
-    moved = jittered(frame, covariates, 1, APART, whole=covariates)
+    moved = _apart(frame, covariates)
     a, b = (fit(side.engine, request, moved) for side in (reference, candidate))
     if a.status != "ok" or b.status != "ok":
         return list(cells)
@@ -222,10 +222,24 @@ def _tied(
         rule="tied_scores",
         title="which of tied controls is matched",
         verdict="convention",
-        formula="with covariates moved by a part in 1e7, which breaks the ties, both engines agree",
+        formula="with covariates moved by up to 1e-7 of their spread, which breaks the ties, both engines agree",
         remedy={"": "ties = all, or a score without ties"},
     )
     return [c.explained("convention", (why,)) if c in bad else c for c in cells]
+
+
+def _apart(frame: Frame, covariates: Sequence[str]) -> Frame:
+    """Return the frame with each value of the covariates, zeros too, moved by up to a part in 1e7 of their spread."""
+    rng = np.random.Generator(np.random.PCG64([1, 1_013]))
+    columns = []
+    for column in frame.columns:
+        if column.name in covariates and column.kind in ("float", "integer"):
+            x = column.as_float()
+            spread = float(np.nanstd(x)) if np.isfinite(x).any() else 0.0
+            columns.append(Column(column.name, "float", x + APART * spread * rng.uniform(-1, 1, x.size)))
+        else:
+            columns.append(column)
+    return Frame(tuple(columns), frame.nrows)
 
 
 def _drawn_noise(

@@ -52,7 +52,7 @@ def matching(request: FitRequest, case: Case, result: EstimationResult) -> Itera
     blocks = period if o["match_by"] == "period" else whole
     for b in np.unique(blocks):
         mine = np.flatnonzero(blocks == b)
-        follows[mine] = _block(p[mine], distance[mine], d[mine] == 1, o, exact=result.engine == "r.matchit")
+        follows[mine] = _block(p[mine], distance[mine], d[mine] == 1, o, sorts=result.engine == "r.matchit")
     if o["weighting"] == "matchit":
         serving = (d == 0) & (follows > 0)
         follows[serving] *= serving.sum() / follows[serving].sum()
@@ -85,8 +85,8 @@ def _used(dummies: Floats) -> Floats:
     return dummies[:, dummies.any(axis=0)]
 
 
-def _block(score: Floats, distance: Floats, treated: Any, o: Mapping[str, Any], *, exact: bool = False) -> Floats:
-    """Return the weights of one block's rows; ``exact``: distances are compared as they are, to the last bit."""
+def _block(score: Floats, distance: Floats, treated: Any, o: Mapping[str, Any], *, sorts: bool = False) -> Floats:
+    """Return the weights of one block's rows; ``sorts``: ties go by an order of the package's own."""
     usable = np.ones(score.size, dtype=bool)
     if o["support"] != "none":
         low, high = score[~treated].min(), score[~treated].max()
@@ -127,10 +127,10 @@ def _block(score: Floats, distance: Floats, treated: Any, o: Mapping[str, Any], 
     gaps = {(int(i), int(j)): abs(float(distance[j] - distance[i])) for i in own for j in others}
     _decided([*gaps.values()], width)
     for i in own:
-        ranked = sorted(others.tolist(), key=lambda j: gaps[int(i), j])
-        _decided([gaps[int(i), j] for j in ranked], None)
-        if exact:
-            _on_one_side(int(i), ranked, distance, gaps)
+        ranked = sorted(gaps[int(i), int(j)] for j in others)
+        _decided(ranked, None)
+        if sorts:
+            _told_apart(ranked)
     for one_, chosen in _chosen(distance, own.tolist(), others.tolist(), gaps, width, o).items():
         if chosen:
             out[one_] = 1.0
@@ -146,11 +146,10 @@ def _decided(gaps: Sequence[float], width: float | None) -> None:
         raise Reason("two distances are the same but for rounding")
 
 
-def _on_one_side(i: int, ranked: Sequence[int], distance: Floats, gaps: Mapping[tuple[int, int], float]) -> None:
-    """Say nothing where controls above and below are as far but for rounding, which then chooses."""
-    for a, b in pairwise(ranked):
-        if abs(gaps[i, a] - gaps[i, b]) < DOUBT < abs(float(distance[a] - distance[b])):
-            raise Reason("two controls are as far, one above and one below, and rounding chooses")
+def _told_apart(gaps: Sequence[float]) -> None:
+    """Say nothing where two controls are as far: which of them MatchIt takes hangs on its sorting, or on rounding."""
+    if any(abs(a - b) < DOUBT for a, b in pairwise(gaps)):
+        raise Reason("two controls are as far, and MatchIt has an order of its own for them")
 
 
 def _chosen(

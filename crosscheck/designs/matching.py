@@ -52,11 +52,20 @@ def on_support(score: Real, treated: Mask, support: str) -> Mask:
 
 
 def caliper_width(distance: Real, treated: Mask, rules: Rules) -> float:
-    """Return the caliper in units of the distance, infinity without one."""
+    """Return the caliper in units of the distance, infinity without one.
+
+    Raises
+    ------
+    DataError
+        Where a standard deviation is one of a single row.
+    """
     if rules.caliper is None:
         return np.inf
     if rules.caliper_scale == "absolute":
         return rules.caliper
+    sizes = [distance.size] if rules.caliper_scale == "sd" else [int(treated.sum()), int((~treated).sum())]
+    if min(sizes) < 2:
+        raise DataError("the caliper's standard deviation is one of a single row", hint="caliper_scale = absolute")
     if rules.caliper_scale == "sd":
         return rules.caliper * float(distance.std(ddof=1))
     both = distance[treated].var(ddof=1) + distance[~treated].var(ddof=1)
@@ -80,7 +89,7 @@ def match(score: Real, distance: Real, treated: Mask, blocks: NDArray[np.int64],
     Raises
     ------
     DataError
-        Where a block lacks a group, or nothing is matched.
+        Where a block lacks a group or two rows for the caliper's standard deviation, or nothing is matched.
     """
     weight = np.zeros(score.size)
     for b in range(int(blocks.max()) + 1):
