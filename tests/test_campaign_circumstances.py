@@ -9,6 +9,7 @@ import pytest
 
 from crosscheck.campaign.case import Case, Discrepancy, Identity, features
 from crosscheck.campaign.circumstance import matrix_of, ways, with_dummies
+from crosscheck.campaign.circumstances import CIRCUMSTANCES
 from crosscheck.campaign.columns import put
 from crosscheck.campaign.screen import recognised
 from crosscheck.engines.oracle import ENGINE as ORACLE
@@ -315,3 +316,12 @@ def test_a_relation_is_singular_where_its_other_question_is():
         case = case_of(data, "`y` ~ `x`", rule="first_differences", unit="unit", time="time")
         found = one("pyfixest", "status", case, says="All variables are collinear")
         assert known_as(found, case, lambda name, *_: failed(name, "nobody is asked")) == known
+
+
+def test_a_circumstance_that_fails_shows_nothing_and_ends_nothing(monkeypatch):
+    def fails(*_):
+        raise TypeError("'float' object is not iterable")
+
+    case = case_of(GROUPS, "`y` ~ `x` | `g`", vcov=VcovSpec(type="HC3"))
+    monkeypatch.setitem(CIRCUMSTANCES, "effect_of_zero", fails)
+    assert known_as(one("r.fixest", "std_error", case, "x"), case, lambda n, r, f: ORACLE.fit(r, f)) is None

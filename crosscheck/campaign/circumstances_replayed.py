@@ -149,7 +149,7 @@ def _repaired(asked: Sequence[Case], engines: Sequence[str], fit: Fit) -> bool:
             return False
         changed |= other.repaired
         small = as_it_is.small_sample
-        factor = float(max(small.k_factor, 1.0) * max(*small.g_factors, 1.0))
+        factor = float(max(small.k_factor, 1.0) * max((*small.g_factors, 1.0)))
         size = np.sum([np.abs(np.diag(part)) for part in parts], axis=0) * factor
         rounding = {t: float(v) for t, v in zip(model.terms, CANCELS * size, strict=True)}
         rtol = EXACT if way.request.estimator == "feols" else ITERATED

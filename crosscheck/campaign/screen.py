@@ -13,8 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from crosscheck.campaign.case import Ask, Case, Checked, Discrepancy, Fit, Outcome, features
 from crosscheck.campaign.circumstances import CIRCUMSTANCES
 from crosscheck.campaign.corpus import Corpus, read_corpus
@@ -184,7 +182,7 @@ def recognised(one: Discrepancy, case: Case, fit: Fit) -> KnownDiscrepancy | Non
         if name not in answers:
             try:
                 answers[name] = CIRCUMSTANCES[name](case, one, fit, lambda c: check(c, fit)[0].discrepancies)
-            except (CrosscheckError, np.linalg.LinAlgError):  # what cannot be computed is not shown
+            except Exception:  # what cannot be computed is not shown: the discrepancy stays new, the campaign goes on
                 answers[name] = False
         return answers[name]
 
