@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,3 +100,20 @@ def even_columns(case: Case) -> Case:
         if scale > 0:
             moved.append(Column(name, "float", (x - np.nanmean(x)) / scale))
     return case.with_(frame=put(case.frame, *moved))
+
+
+def nothing_new(found: Iterable[Discrepancy], case: Case, name: str, fit: Fit, check: Check) -> bool:
+    """Say whether each discrepancy of a case is known by another circumstance than the one of this name.
+
+    Two faults may meet on one case: what is left once the one is taken away has to be the other.
+    """
+    from crosscheck.campaign.circumstances import CIRCUMSTANCES  # they stand there beside those that ask
+    from crosscheck.campaign.known import known_rows, recognise, traits_of
+
+    def known(one: Discrepancy) -> bool:
+        def shown(other: str) -> bool:
+            return other != name and CIRCUMSTANCES[other](case, one, fit, check)
+
+        return recognise(one, known_rows(), traits_of(case), shown) is not None
+
+    return all(known(one) for one in found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
-from crosscheck.campaign.circumstance import Check, even_columns, ways
+from crosscheck.campaign.circumstance import Check, even_columns, nothing_new, ways
 from crosscheck.campaign.columns import in_terms
 from crosscheck.campaign.orthogonal import orthogonal
 from crosscheck.campaign.reexpressed import OF_THE_FIT
@@ -41,7 +41,9 @@ def good_columns(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
             # a covariance that one side refuses on such data says nothing of terms and estimates
             simple = {"vcov": VcovSpec(type="iid"), "ssc": SscSpec()}
             asked = [q.with_(requests=(q.request.model_copy(update=simple),)) for q in asked]
-        return _answered(asked[0], fit) and all(_nothing_new(again, fit, check) for again in asked)
+        return _answered(asked[0], fit) and all(
+            nothing_new(check(again), again, "good_columns", fit, check) for again in asked
+        )
     except CrosscheckError:
         return False
 
@@ -55,27 +57,17 @@ def _holds(case: Case, fit: Fit, check: Check) -> bool:
         if made.request is None or not _answered(way.with_(requests=(made.request,), frame=made.frame), fit):
             return False
     even = even_columns(case)
-    return bad and all(_answered(way, fit) for way in ways(even)) and _nothing_new(even, fit, check)
+    return (
+        bad
+        and all(_answered(way, fit) for way in ways(even))
+        and nothing_new(check(even), even, "good_columns", fit, check)
+    )
 
 
 def _answered(case: Case, fit: Fit) -> bool:
     """Say whether every engine of a case gives an estimate."""
     answers = [fit(engine, case.request, case.frame) for engine in case.engines]
     return all(a.status == "ok" and any(r.estimate is not None for r in a.coefs) for a in answers)
-
-
-def _nothing_new(case: Case, fit: Fit, check: Check) -> bool:
-    """Say whether every discrepancy of a case is known, by other circumstances than its columns."""
-    from crosscheck.campaign.circumstances import CIRCUMSTANCES
-    from crosscheck.campaign.known import known_rows, recognise, traits_of
-
-    def known(found: Discrepancy) -> bool:
-        def shown(name: str) -> bool:
-            return name != "good_columns" and CIRCUMSTANCES[name](case, found, fit, check)
-
-        return recognise(found, known_rows(), traits_of(case), shown) is not None
-
-    return all(known(found) for found in check(case))
 
 
 def far_from_zero(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
-from crosscheck.campaign.circumstance import Check, matrix_of
+from crosscheck.campaign.circumstance import Check, matrix_of, nothing_new
 from crosscheck.campaign.columns import numbers, put
 from crosscheck.campaign.columns import outcome as outcome_of
 from crosscheck.campaign.precision import precision_of
@@ -66,7 +66,8 @@ def no_pair_at_the_last_lag(case: Case, one: Discrepancy, fit: Fit, check: Check
 def last_period_incomplete(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether units lack the last period alone, and the relation holds once they stand after all others.
 
-    Their rows are put last and they are called by the highest numbers, neither of which an autocovariance knows.
+    Their rows are put last and they are called by the highest numbers, neither of which an autocovariance knows. What
+    is left may be known of itself, such as the last lag.
     """
     request, matrix = case.request, matrix_of(case)
     if request.unit is None or request.time is None or matrix is None:
@@ -86,7 +87,9 @@ def last_period_incomplete(case: Case, one: Discrepancy, fit: Fit, check: Check)
     place[order[order >= 0]] = np.arange(np.count_nonzero(order >= 0))
     renamed = numbers(request.unit, place[unit])
     sorted_ = put(case.frame, renamed).take(np.argsort(place[unit], kind="stable"))
-    return not any(one.identity.same_bug(d.identity) for d in check(case.with_(frame=sorted_)))
+    again = case.with_(frame=sorted_)
+    left = [d for d in check(again) if one.identity.same_bug(d.identity)]
+    return nothing_new(left, again, "last_period_incomplete", fit, check)
 
 
 def last_unit(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
