@@ -28,7 +28,7 @@ from crosscheck.verdict import AGREE
 RULE = "ill_conditioned"
 BAD = 1e4
 """From this ratio on of a regressor's length to what is left of it, normal equations keep fewer than eight digits."""
-SMALL, LARGE = 1e-3, 1e4
+SMALL, LARGE = 1e-4, 1e4
 """Beyond these standard deviations its units decide what thresholds make of a regressor."""
 OF_THE_FIT = ("nobs", "terms", "estimate", "dropped", "df_resid", "r2", "adj_r2", "r2_within", "fitted", "residuals")
 SETTLED = 1e-5
