@@ -60,7 +60,7 @@ def rest_of(x: Floats, y: Floats) -> Floats:
 
 
 def ways(case: Case) -> tuple[Case, ...]:
-    """Return the case as its property asks it: once, both questions of a relation, or without held-out rows."""
+    """Return the case as its property asks it: once, both questions of a relation, without held-out rows."""
     if case.rule == "predictions":
         train, _ = split_of(case)
         return (case.with_(frame=case.frame.take(train)),)
@@ -85,13 +85,15 @@ def in_good_basis(case: Case) -> tuple[Case, ...]:
 
 
 def even_columns(case: Case) -> Case:
-    """Return the case with each column of numbers in its terms at mean zero and scale one; the outcome stays."""
+    """Return the case with each column of numbers in its terms, or covariate, at mean zero and scale one.
+
+    The outcome stays.
+    """
     formula = formula_of(case.request)
-    if formula is None:
-        return case
+    named = list(in_terms(formula)) if formula is not None else [*(case.request.options.get("covariates") or ())]
     kept = {outcome(case.request), *groupings(case.request)}
     moved = []
-    for name in in_terms(formula):
+    for name in named:
         column = case.frame[name] if name in case.frame and name not in kept else None
         if column is None or column.kind not in ("float", "integer"):
             continue

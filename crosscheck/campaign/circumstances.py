@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from crosscheck.campaign.circumstance import Circumstance
-from crosscheck.campaign.circumstances_calls import another_part_fails
+from crosscheck.campaign.circumstances_calls import another_model_fails, another_part_fails
 from crosscheck.campaign.circumstances_cohorts import (
     always_treated,
     balanced_before,
@@ -41,6 +41,32 @@ from crosscheck.campaign.circumstances_outcomes import (
     no_within_variation,
     second_stage,
     separated,
+)
+from crosscheck.campaign.circumstances_refusals import (
+    cohort_changes,
+    cohort_without_rows,
+    constant_in_sample,
+    dressed_as,
+    explained_endogenous,
+    few_units,
+    ids_or_gaps,
+    listed_effect_missing,
+    missing_in_poly,
+    nested_effects,
+    no_column_of_fixest,
+    no_covariance,
+    no_regressor,
+    no_sunab,
+    one_cluster,
+    one_level,
+    own_tolerance,
+    reference_absent,
+    repeated_cell,
+    repeated_index,
+    separated_scores,
+    singleton,
+    small_group,
+    units_of_columns,
 )
 from crosscheck.campaign.circumstances_regressors import (
     absorbed_pair,
@@ -109,4 +135,29 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "constant_regressor": constant_regressor,
     "constant_outcome": constant_outcome,
     "absorbed_pair": absorbed_pair,
+    "repeated_cell": repeated_cell,
+    "one_cluster": one_cluster,
+    "no_covariance": no_covariance,
+    "small_group": small_group,
+    "no_sunab": no_sunab,
+    "ids_or_gaps": ids_or_gaps,
+    "cohort_changes": cohort_changes,
+    "cohort_without_rows": cohort_without_rows,
+    "constant_in_sample": constant_in_sample,
+    "one_level": one_level,
+    "nested_effects": nested_effects,
+    "no_regressor": no_regressor,
+    "separated_scores": separated_scores,
+    "own_tolerance": own_tolerance,
+    "missing_in_poly": missing_in_poly,
+    "reference_absent": reference_absent,
+    "few_units": few_units,
+    "explained_endogenous": explained_endogenous,
+    "singleton": singleton,
+    "dressed_as": dressed_as,
+    "repeated_index": repeated_index,
+    "listed_effect_missing": listed_effect_missing,
+    "no_column_of_fixest": no_column_of_fixest,
+    "units_of_columns": units_of_columns,
+    "another_model_fails": another_model_fails,
 }

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
 from crosscheck.campaign.circumstance import Check, ways
-from crosscheck.engines._ways import SPLITS
+from crosscheck.campaign.columns import complete, formula_of, put, with_request
+from crosscheck.engines._ways import SECOND, SECOND_EFFECT, SPLITS
+from crosscheck.formula import Formula, Name, emit
+from crosscheck.frame import Column
 
 
 def another_part_fails(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
@@ -18,3 +23,38 @@ def another_part_fails(case: Case, one: Discrepancy, fit: Fit, check: Check) -> 
     codes, _ = asked.frame[str(options["by"])].codes()
     parts = (np.flatnonzero(codes == level) for level in np.unique(codes[codes >= 0]) if level != options["level"])
     return any(fit(one.identity.engine, alone, asked.frame.take(rows)).status == "error" for rows in parts)
+
+
+def another_model_fails(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the engine refuses another model of the list when it is asked for that model alone."""
+    if another_part_fails(case, one, fit, check):
+        return True
+    asked = ways(case)[-1]
+    alone, kind = ways(case)[0].request, asked.request.options.get("several")
+    formula = formula_of(alone)
+    if formula is None or kind is None or kind in SPLITS or not isinstance(formula.lhs, Name):
+        return False
+    rows = np.flatnonzero(complete(alone, asked.frame))
+    frame = asked.frame.take(rows)
+    y = frame[formula.lhs.name].as_float()[::-1].copy()
+    y[:: max(y.size // 3, 1)] = np.nan
+    halves = np.where(np.isnan(y), np.nan, np.arange(y.size) // 2)
+    frame = put(frame, Column(SECOND, "float", y), Column(SECOND_EFFECT, "float", halves))
+    others = (with_request(alone, formula=emit(f)) for f in _others(formula, kind))
+    return any(fit(one.identity.engine, other, frame).status == "error" for other in others)
+
+
+def _others(formula: Formula, kind: str) -> list[Formula]:
+    """Return the other models of a list, as :func:`crosscheck.engines._ways.several` makes it."""
+    terms, effects = formula.terms, formula.fixed_effects
+    if kind == "outcomes":
+        return [replace(formula, lhs=Name(SECOND))]
+    if kind == "effects sw":
+        return [replace(formula, fixed_effects=(*effects[:-1], (SECOND_EFFECT,)))]
+    if kind == "effects csw0":
+        return [replace(formula, fixed_effects=effects[:k], intercept=not k) for k in range(len(effects))]
+    if kind.startswith("csw"):
+        return [replace(formula, terms=terms[:k]) for k in range(kind == "csw", len(terms))]
+    return [replace(formula, terms=(*terms[:-1], (Name(SECOND),))), replace(formula, terms=terms[:-1])][
+        : 1 + (kind == "sw0")
+    ]

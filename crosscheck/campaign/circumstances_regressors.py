@@ -6,6 +6,9 @@ import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
 from crosscheck.campaign.circumstance import Check, in_good_basis, left_over, matrix_of, rest_of, ways, with_dummies
+from crosscheck.campaign.circumstances_cohorts import separated_groups
+from crosscheck.campaign.circumstances_outcomes import separated
+from crosscheck.campaign.circumstances_refusals import collinear_covariates, collinear_in_panel, no_sunab
 from crosscheck.engines._shared import codes_of
 from crosscheck.errors import CrosscheckError
 from crosscheck.formula_tree import INTERCEPT
@@ -32,16 +35,27 @@ def singular(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether something that an engine inverts has no inverse, or hardly one.
 
     A regressor that others and the effects span, an instrument too, as many coefficients as rows, a row or cluster
-    fitted whatever its outcome, a fit without residuals; of a relation in either question. Of iterated estimators and
-    designs nothing is shown, nor denied.
+    fitted whatever its outcome, a fit without residuals; of a relation in either question. Of random effects it is the
+    means or what is within them, of group-time effects the covariates of a cohort, of Sun and Abraham's the columns of
+    cohort and period; a Poisson or logit model is singular too where it has no maximum. Of designs without a formula
+    nothing is shown, nor denied.
     """
+    estimator = case.request.estimator
+    if estimator in ("att_gt", "did2s"):
+        return collinear_covariates(case, one, fit, check) or separated_groups(case, one, fit, check)
+    if estimator == "sunab":
+        return no_sunab(case, one, fit, check)
+    if estimator in ("re", "between") and collinear_in_panel(case, one, fit, check):
+        return True
+    if estimator in ("fepois", "feglm") and separated(case, one, fit, check):
+        return True
     return any(_singular(way, one, fit, check) for way in ways(case))
 
 
 def _singular(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     matrix = matrix_of(case)
-    if matrix is None or case.request.estimator != "feols":
-        return True
+    if matrix is None:
+        return not case.request.formula
     weights = case.request.weights
     kept = np.ones(matrix.rows.size, dtype=bool)
     if weights is not None:
