@@ -113,8 +113,10 @@ def base(request: FitRequest, frame: Frame) -> EstimationResult:
     if not name:
         return failed("", "nobody takes this", status="unsupported")
     result = run(name, request, frame)[0]
-    said = (Condition(kind="warning", text=CONVERGED),) if name == "statsmodels" else ()
-    return result.with_(conditions=said)
+    said = [Condition(kind="warning", text=CONVERGED)] if name == "statsmodels" else []
+    if result.dropped:  # as pyfixest does
+        said.append(Condition(kind="warning", text=f"{len(result.dropped)} variables dropped due to multicollinearity"))
+    return result.with_(conditions=tuple(said))
 
 
 @pytest.fixture(scope="module")
