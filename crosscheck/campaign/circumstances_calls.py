@@ -21,7 +21,9 @@ def another_part_fails(case: Case, one: Discrepancy, fit: Fit, check: Check) -> 
     if options.get("several") not in SPLITS:
         return False
     codes, _ = asked.frame[str(options["by"])].codes()
-    parts = (np.flatnonzero(codes == level) for level in np.unique(codes[codes >= 0]) if level != options["level"])
+    whole = options["several"] == "fsplit"  # the model is that of the whole sample, and every part is another one
+    levels = [level for level in np.unique(codes[codes >= 0]) if whole or level != options["level"]]
+    parts = (np.flatnonzero(codes == level) for level in levels)
     return any(fit(one.identity.engine, alone, asked.frame.take(rows)).status == "error" for rows in parts)
 
 

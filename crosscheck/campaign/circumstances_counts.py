@@ -112,8 +112,9 @@ def _follows(result: EstimationResult, quantity: str, n: int, rests: set[float])
         return stats.df_resid in rests
     if stats.r2 is None or stats.adj_r2 is None:
         return False
-    known = [1 - (1 - stats.r2) * (n - 1) / rest for rest in rests if rest > 0]
-    return any(abs(stats.adj_r2 - value) <= 1e-6 * (1 - value) for value in known) or not np.isfinite(stats.adj_r2)
+    known = [1 - (1 - stats.r2) * (n - 1) / rest for rest in rests if rest]
+    close = (abs(stats.adj_r2 - value) <= 1e-6 * abs(1 - value) + 1e-12 for value in known)
+    return any(close) or not np.isfinite(stats.adj_r2)
 
 
 def counted_to_nothing(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
