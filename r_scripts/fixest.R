@@ -198,7 +198,8 @@ cc_fixest_model <- function(request, parts, data, weights, needs) {
       fixef.iter = CC_FIXEF_ITER, collin.tol = CC_COLLIN_TOL, nthreads = 1L, notes = FALSE, warn = TRUE, lean = FALSE,
       mem.clean = FALSE, data.save = FALSE
     )
-    return(list(model = model, asked = asked, r2 = cc_fixest_r2(model)))
+    cell <- if (request$estimator == "sunab") cc_fixest_cell(model, parts$rhs, data)
+    return(list(model = model, asked = asked, r2 = cc_fixest_r2(model), cell = cell))
   }
   family_ <- if (request$estimator == "fepois") "poisson" else request$options$family
   if (is.null(family_) || !family_ %in% c("poisson", "logit", "probit", "gaussian")) {
@@ -213,6 +214,34 @@ cc_fixest_model <- function(request, parts, data, weights, needs) {
     nthreads = 1L, notes = FALSE, warn = TRUE, lean = FALSE, mem.clean = FALSE, data.save = FALSE
   )
   list(model = model, asked = asked, r2 = c(r2 = NA_real_, ar2 = NA_real_, wr2 = NA_real_))
+}
+
+# A single cell of cohort and period has the name of the call, sunab(cohort, period), and no average has another one.
+cc_fixest_cell <- function(model, rhs, data) {
+  lone <- grep("^sunab\\(", names(model$coefficients), value = TRUE)
+  find <- function(x) {
+    if (!is.call(x)) return(NULL)
+    if (identical(x[[1L]], as.name("sunab"))) return(x)
+    for (part in as.list(x)[-1L]) if (!is.null(found <- find(part))) return(found)
+    NULL
+  }
+  call_ <- if (length(lone) == 1L) find(rhs)
+  if (is.null(call_) || !is.name(call_[[2L]]) || !is.name(call_[[3L]])) return(NULL)
+  cohort <- data[[as.character(call_[[2L]])]]
+  period <- data[[as.character(call_[[3L]])]]
+  at <- which(utils::getFromNamespace("sunab", "fixest")(cohort, period)[, 1L] == 1)
+  if (!length(at)) return(NULL)
+  list(name = lone, event = period[[at[[1L]]]] - cohort[[at[[1L]]]], cohort = cohort[[at[[1L]]]], period = as.character(call_[[3L]]))
+}
+
+# What a table calls a single cell, by the aggregation that is asked for.
+cc_fixest_cell_name <- function(cell, agg) {
+  relative <- paste0(cell$period, "::", format(cell$event, digits = 15L))
+  own <- paste0("cohort::", format(cell$cohort, digits = 15L))
+  if (identical(agg, "period")) return(relative)
+  if (identical(agg, FALSE)) return(paste0(relative, ":", own))
+  if (cell$event < 0) return(cell$name)
+  if (agg == "att") "ATT" else own
 }
 
 CC_NO_R2 <- c(r2 = NA_real_, ar2 = NA_real_, wr2 = NA_real_)
@@ -383,7 +412,13 @@ cc_fixest_summary <- function(fit, request, parts, needs) {
   agg <- switch(if (is.null(wanted)) "dynamic" else wanted,
     dynamic = "period", simple = "att", group = "cohort", none = FALSE, cc_unsupported("sunab has no aggregation ", wanted)
   )
-  summary(model, vcov = vcov_, ssc = ssc_, agg = agg)
+  out <- summary(model, vcov = vcov_, ssc = ssc_, agg = agg)
+  if (!is.null(fit$cell)) {
+    rename <- function(x) replace(x, x == fit$cell$name, cc_fixest_cell_name(fit$cell, agg))
+    rownames(out$coeftable) <- rename(rownames(out$coeftable))
+    dimnames(out$cov.scaled) <- lapply(dimnames(out$cov.scaled), rename)
+  }
+  out
 }
 
 cc_fixest_result <- function(fit, summary_, request, frame, needs, seconds) {

@@ -15,6 +15,7 @@ import numpy as np
 
 from crosscheck.campaign.case import Fit
 from crosscheck.campaign.columns import plain_regressors
+from crosscheck.campaign.spanned import spanned
 from crosscheck.errors import CrosscheckError
 from crosscheck.explain.model import Explanation
 from crosscheck.explain.replay import replayer
@@ -285,7 +286,10 @@ def _agree_without(
     disputed = tuple(sorted((kept[0] ^ kept[1]) | left_out))
     if not disputed:
         return ()
-    if len(kept[0]) == len(kept[1]) and _same_fit(reference, candidate, request, frame):
+    as_many = len(kept[0]) == len(kept[1])
+    if as_many and not (reference.dropped or candidate.dropped) and not spanned(request, frame):
+        return ()  # the same columns under other names
+    if as_many and _same_fit(reference, candidate, request, frame):
         return disputed
     named = {term: emit(replace(formula, terms=(term,), fixed_effects=(), iv=None)) for term in formula.terms}
     gone = [t for t, text in named.items() if any(f"`{d}`" in text for d in disputed)]
