@@ -1,6 +1,7 @@
 # Placebo draws, wild cluster bootstrap and the grid of covariances in base R.
 
 CC_D_TIE <- 1e-10
+CC_D_NO_T <- 1e-9
 CC_D_NO_SE <- 1e-10
 
 # Columns cleared of fixed effects and of all regressors but the treatment.
@@ -126,8 +127,8 @@ cc_d_wild_t <- function(w, weights, null, impose) {
 cc_d_wild_p <- function(w, weights, null, impose, ties) {
   own <- abs((w$b - null) / w$se)
   drawn <- abs(cc_d_wild_t(w, weights, null, impose))
-  beyond <- drawn > own * (1 + CC_D_TIE)
-  tied <- !beyond & drawn >= own * (1 - CC_D_TIE)
+  beyond <- drawn > own * (1 + CC_D_TIE) + CC_D_NO_T
+  tied <- !beyond & drawn >= own * (1 - CC_D_TIE) - CC_D_NO_T
   (sum(beyond) + c(count = 1, half = 0.5, strict = 0)[[ties]] * sum(tied)) / length(drawn)
 }
 

@@ -13,14 +13,17 @@ from crosscheck.campaign.circumstances_cohorts import (
     always_treated,
     balanced_before,
     cohorts_of_fixest,
+    one_cell_and_missing,
     separated_groups,
     undetermined_effect,
 )
 from crosscheck.campaign.circumstances_likelihood import settles
 from crosscheck.campaign.design_arithmetic import winsorized
+from crosscheck.campaign.differential import pair_cells
 from crosscheck.campaign.reexpressed import reexpressed
 from crosscheck.campaign.screen import recognised
 from crosscheck.campaign.separation import separates
+from crosscheck.campaign.spanned import spanned
 from crosscheck.engines._score import unsolved
 from crosscheck.engines.oracle import ENGINE as ORACLE
 from crosscheck.frame import Frame
@@ -111,6 +114,40 @@ class TestCohortsOfFixest:
         assert not cohorts_of_fixest(case, one(case), lambda *_: right, nothing)
 
 
+class TestOneCell:
+    """Two periods and one cohort: fixest calls the only column by the call that made it."""
+
+    FRAME = panel([2, 2, NEVER, NEVER], [1, 5, 2, 4, 4, 6, 3, 7], periods=2)
+
+    @pytest.mark.parametrize("aggregation", ["dynamic", "simple", "group", "none"])
+    def test_it_has_the_name_of_its_effect(self, aggregation):
+        case = sunab(self.FRAME, aggregation)
+        ours, theirs = ORACLE.fit(case.request, case.frame), fixest(case.request, case.frame)
+        assert [r.term for r in theirs.coefs] == [r.term for r in ours.coefs]
+        assert theirs.coefs[0].estimate == pytest.approx(ours.coefs[0].estimate, rel=1e-9)
+        assert theirs.coefs[0].std_error == pytest.approx(ours.coefs[0].std_error, rel=1e-9)
+
+    def test_other_names_of_the_same_columns_are_no_choice(self):
+        case = sunab(self.FRAME)
+        right = ORACLE.fit(case.request, case.frame).with_(engine="r.fixest")
+        called = right.with_(coefs=tuple(replace(r, term="treated") for r in right.coefs))
+        cells = pair_cells(ORACLE.fit(case.request, case.frame), called, case.request, case.frame, nobody)
+        assert {c.verdict for c in cells if c.quantity == "estimate"} == {"missing_candidate", "missing_reference"}
+
+    def test_only_a_single_column_beside_a_missing_cohort_fails(self):
+        for cohorts, missing, shown in (
+            ([2, 2, 9, 9], True, True),
+            ([2, 2, 9, 9], False, False),
+            ([2, 3, 9, 9], True, False),
+        ):
+            periods = 2 if 3 not in cohorts else 3
+            frame = panel(cohorts, np.arange(4.0 * periods), periods=periods)
+            g = frame["g"].as_float()
+            g[0] = np.nan if missing else g[0]
+            case = sunab(Frame(tuple(floats("g", g) if c.name == "g" else c for c in frame.columns), frame.nrows))
+            assert one_cell_and_missing(case, one(case, "status"), nobody, nothing) is shown
+
+
 class TestWhatIsNotDetermined:
     def test_cells_beside_a_regressor_that_is_one_of_them(self):
         frame = panel([2, 3, NEVER, NEVER])
@@ -120,6 +157,14 @@ class TestWhatIsNotDetermined:
         assert undetermined_effect(case, one(case, term="t::0:cohort::3"), nobody, nothing)
         assert not undetermined_effect(case, one(case, term="t::0:cohort::2"), nobody, nothing)
         assert recognised(one(case, term="t::0:cohort::2"), case, nobody) is None
+
+    def test_a_column_is_spanned_by_others_and_by_effects(self):
+        frame = panel([2, 3, NEVER, NEVER])
+        g, t = frame["g"].as_float(), frame["t"].as_float()
+        frame = Frame((*frame.columns, floats("x", g * t), floats("z", 2 * g * t - 3)), frame.nrows)
+        for formula, found in (("y ~ x", False), ("y ~ x + z", True), ("y ~ x + g | id", True), ("y ~ -1 + x", False)):
+            assert spanned(FitRequest(formula=formula), frame) is found
+        assert not spanned(FitRequest(formula="y ~ 1 | id"), frame)
 
     @pytest.mark.parametrize(("offset", "scale"), [(0.0, 1.0), (1e6, 1.0), (0.0, 1e-8)])
     def test_separation_is_the_same_in_any_units(self, offset, scale):

@@ -14,6 +14,7 @@ from crosscheck.campaign.circumstances_cohorts import (
     always_treated,
     balanced_before,
     cohorts_of_fixest,
+    one_cell_and_missing,
     separated_groups,
     undetermined_effect,
 )
@@ -100,6 +101,7 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "cohorts_of_fixest": cohorts_of_fixest,
     "balanced_before": balanced_before,
     "separated_groups": separated_groups,
+    "one_cell_and_missing": one_cell_and_missing,
     "undetermined_effect": undetermined_effect,
     "settles": settles,
     "hard_to_iterate": hard_to_iterate,

@@ -13,7 +13,9 @@ from crosscheck.campaign.separation import separates
 from crosscheck.closedform.did import cells, comparison
 from crosscheck.closedform.did_data import Control, Sample, prepare
 from crosscheck.engines._oracle_did import long_data
+from crosscheck.engines._oracle_sunab import sunab_parts
 from crosscheck.errors import CrosscheckError
+from crosscheck.formula import parse
 
 ALIKE = 1e-6
 """Relative, of averages that fixest sweeps for iteratively."""
@@ -52,6 +54,18 @@ def cohorts_of_fixest(case: Case, one: Discrepancy, fit: Fit, check: Check) -> b
         return False
     scale = ALIKE * max(float(np.abs(made.matrix.y).max(initial=0.0)), 1e-300)
     return all(v is not None and abs(v - expected[term]) <= scale for term, v in found.items())
+
+
+def one_cell_and_missing(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether ``sunab()`` of fixest makes a single column, and a row lacks cohort or period."""
+    if case.request.estimator != "sunab":
+        return False
+    try:
+        made = of_fixest(case.request, case.frame)
+        _, cohort, period = sunab_parts(parse(case.request.formula, columns=case.frame.names))
+    except CrosscheckError:
+        return False
+    return made.event.size == 1 and bool((case.frame[cohort].missing | case.frame[period].missing).any())
 
 
 def undetermined_effect(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:

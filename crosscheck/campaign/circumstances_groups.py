@@ -73,4 +73,6 @@ def anticipated_later_cohort(case: Case, one: Discrepancy, fit: Fit, check: Chec
     if not later.any():
         return False
     frame = put(case.frame, numbers(cohort, np.where(later, 0.0, starts)))
+    if one.identity.quantity == "status" and fit(one.identity.against, case.request, frame).status != "ok":
+        return True  # with no cohort left the one that gave numbers refuses as well
     return not any(one.identity.same_bug(d.identity) for d in check(case.with_(frame=frame)))

@@ -196,7 +196,9 @@ def wild(request: FitRequest, case: Case, result: EstimationResult) -> Iterator[
     far = float(np.abs(drawn).max())
     yield near(term, "t_mean", float(drawn.mean()), extra_of(result, term, "t_mean"), far)
     yield near(term, "t_sd", float(drawn.std(ddof=1)), extra_of(result, term, "t_sd"), far)
-    _decided(np.abs(drawn), abs(t))
+    if abs(t) < SAME:  # zero but for rounding, as a draw's may be
+        t, drawn = 0.0, np.where(np.abs(drawn) < SAME, 0.0, drawn)
+    _decided(np.abs(drawn[drawn != 0] if t == 0 else drawn), abs(t))
     tied = np.abs(np.abs(drawn) - abs(t)) <= CLOSE * abs(t)
     more = ((np.abs(drawn) > abs(t)) & ~tied).sum() + {"count": 1.0, "half": 0.5, "strict": 0.0}[o["ties"]] * tied.sum()
     yield near(term, "p_value", float(more) / drawn.size, extra_of(result, term, "p_value"))

@@ -31,7 +31,9 @@ def spanned(request: FitRequest, frame: Frame) -> bool:
     own = np.hstack([matrix.X, matrix.endogenous])[kept]
     dummies = [(codes[kept][:, None] == np.unique(codes[kept])).astype(np.float64) for codes in matrix.fe_codes.T]
     whole = np.hstack([own, *dummies])
-    constant = np.ptp(whole, axis=0, initial=0.0) == 0 if whole.size else np.zeros(whole.shape[1], dtype=bool)
+    if not whole.size:
+        return False
+    constant = np.ptp(whole, axis=0) == 0
     centred = whole - np.where(constant | (not dummies and not constant.any()), 0.0, whole.mean(axis=0))
     for j in range(own.shape[1]):
         if constant[j] and dummies:

@@ -29,6 +29,8 @@ Real = NDArray[np.float64]
 Ties = Literal["count", "strict", "half"]
 
 TIE = 1e-10
+NO_T = 1e-9
+"""A t below that is zero but for rounding."""
 NO_SE = 1e-10
 """A standard error below this share of that of a regressor that explains nothing is rounding."""
 BISECTIONS = 200
@@ -114,11 +116,11 @@ def prepare(panel: Panel, treatment: str, ssc: Ssc) -> Wild:
 
 
 def p_value(wild: Wild, weights: Real, null: float = 0.0, *, impose: bool = True, ties: Ties = "strict") -> float:
-    """Return the share of draws whose ``|t|`` exceeds the sample's; within 1e-10 counts as a tie."""
+    """Return the share of draws whose ``|t|`` exceeds the sample's; within 1e-10, or both zero, counts as a tie."""
     own = abs(wild.t(null))
     drawn = np.abs(wild.draws(weights, null, impose=impose))
-    beyond = drawn > own * (1 + TIE)
-    tied = ~beyond & (drawn >= own * (1 - TIE))
+    beyond = drawn > own * (1 + TIE) + NO_T
+    tied = ~beyond & (drawn >= own * (1 - TIE) - NO_T)
     return float((beyond.sum() + {"count": 1.0, "half": 0.5, "strict": 0.0}[ties] * tied.sum()) / drawn.size)
 
 
