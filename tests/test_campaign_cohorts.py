@@ -18,9 +18,11 @@ from crosscheck.campaign.circumstances_cohorts import (
     undetermined_effect,
 )
 from crosscheck.campaign.circumstances_likelihood import settles
+from crosscheck.campaign.columns import put
 from crosscheck.campaign.design_arithmetic import winsorized
 from crosscheck.campaign.differential import pair_cells
 from crosscheck.campaign.reexpressed import reexpressed
+from crosscheck.campaign.relations_rows import row_order
 from crosscheck.campaign.screen import recognised
 from crosscheck.campaign.separation import separates
 from crosscheck.campaign.spanned import spanned
@@ -331,3 +333,28 @@ def test_steps_of_statsmodels_that_move_in_their_last_digits_are_no_failure():
     far, plain = (statsmodels.ENGINE.fit(request, f).coef("x") for f in (frame, near))
     assert far.estimate == pytest.approx(plain.estimate, rel=1e-6)
     assert far.std_error == pytest.approx(plain.std_error, rel=1e-6)
+
+
+def test_the_order_of_rows_is_a_rule_of_a_matching_with_ties():
+    score = np.array([1.0, 2, 2, 3, 4, 5])
+    frame = Frame(
+        (floats("y", np.arange(6.0)), integers("d", np.array([1, 0, 0, 1, 0, 0])), floats("x", score)), 6
+    )  # fmt: skip
+    options = {
+        "group": "d",
+        "covariates": ["x"],
+        "method": "nearest",
+        "ties": "first",
+        "order": "largest",
+        "replace": True,
+    }
+
+    def twin(frame, **changes):
+        request = FitRequest(estimator="psm_did", formula="y ~ d", options={**options, **changes})
+        return row_order(Case(seed=1, frame=frame, requests=(request,), engines=("designs",)), np.random.default_rng(1))
+
+    plain = put(frame, floats("x", score + 0.1 * np.arange(6.0)))
+    assert isinstance(twin(frame), str)
+    assert not isinstance(twin(frame, ties="all"), str)
+    assert not isinstance(twin(plain), str)
+    assert isinstance(twin(plain, order="data", replace=False), str)

@@ -9,6 +9,7 @@ import numpy as np
 from crosscheck.campaign.case import Case, Discrepancy, Fit
 from crosscheck.campaign.circumstance import Check, with_dummies
 from crosscheck.campaign.cohorts import Cohorts, effects, of_fixest, of_the_paper, weights_in
+from crosscheck.campaign.relations_models import both_questions
 from crosscheck.campaign.separation import separates
 from crosscheck.closedform.did import cells, comparison
 from crosscheck.closedform.did_data import Control, Sample, prepare
@@ -30,6 +31,9 @@ def cohorts_of_fixest(case: Case, one: Discrepancy, fit: Fit, check: Check) -> b
     It judges cohorts by rows that are not in the sample, overlooks the first row of each cohort but the first, and
     takes the number of a cohort for that of a row.
     """
+    if case.rule == "cs_sa":
+        asked = both_questions(case)
+        case = case if isinstance(asked, str) else case.with_(requests=(asked[1],), frame=asked[2])
     if case.request.estimator != "sunab":
         return False
     result = fit("r.fixest", case.request, case.frame)

@@ -82,7 +82,8 @@ def leverage_one(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     left = with_dummies(matrix)
     if case.request.weights is not None:
         left = left * np.sqrt(case.frame[case.request.weights.column].as_float()[matrix.rows])[:, None]
-    u, s, _ = np.linalg.svd(left, full_matrices=False)
+    size = np.linalg.norm(left, axis=0)
+    u, s, _ = np.linalg.svd(left[:, size > 0] / size[size > 0], full_matrices=False)
     u = u[:, s > 1e-10 * s.max(initial=0.0)]
     if case.request.vcov.type != "CRV3":
         return bool(np.any((u**2).sum(axis=1) > 1 - 1e-8))

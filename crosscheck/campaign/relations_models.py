@@ -344,19 +344,19 @@ class GroupTimeAgainstInteractions:
 
     def applies(self, case: Case) -> str:
         """Return an empty string for a balanced panel with never-treated units."""
-        made = _both(case)
+        made = both_questions(case)
         return made if isinstance(made, str) else ""
 
     def asks(self, case: Case) -> Sequence[Ask]:
         """Return both questions, for each engine."""
-        made = _both(case)
+        made = both_questions(case)
         if isinstance(made, str):
             return ()
         return tuple(Ask(engine=e, request=r, frame=made[2]) for e in case.engines for r in made[:2])
 
     def check(self, case: Case, fit: Fit) -> Checked:
         """Hold each engine's interactions against the group-time effects of the first engine that has them."""
-        made = _both(case)
+        made = both_questions(case)
         if isinstance(made, str):
             return Checked(reason=made)
         means, interactions, frame = made
@@ -403,7 +403,7 @@ class GroupTimeAgainstInteractions:
         )
 
 
-def _both(case: Case) -> tuple[FitRequest, FitRequest, Frame] | str:
+def both_questions(case: Case) -> tuple[FitRequest, FitRequest, Frame] | str:
     """Return both questions, and the units that are complete in every period and whose cohort has periods around it."""
     request, frame = case.request, case.frame
     if request.estimator not in ("att_gt", "sunab"):

@@ -30,7 +30,19 @@ def row_order(case: Case, rng: np.random.Generator) -> Twin | str:
     """Shuffle the rows."""
     if case.frame.nrows < 2:
         return "there is one row"
+    if _ties_by_row(case):
+        return "of tied controls the first row is matched, or rows are matched in their order"
     return _twin(case, pick(case.frame, rng.permutation(case.frame.nrows)))
+
+
+def _ties_by_row(case: Case) -> bool:
+    """Say whether the order of rows is among the rules of a matching: scores are tied, or rows are served in turn."""
+    o = case.request.options
+    if case.request.estimator != "psm_did" or o.get("method") != "nearest":
+        return False
+    scores = np.column_stack([case.frame[n].as_float() for n in o["covariates"]])
+    tied = np.unique(scores, axis=0).shape[0] < scores.shape[0]
+    return (o.get("order") == "data" and not o.get("replace")) or (o.get("ties") == "first" and tied)
 
 
 def unusable_rows(case: Case, rng: np.random.Generator) -> Twin | str:
