@@ -16,7 +16,7 @@ from crosscheck.engines._oracle_sunab import saturated, sunab_parts
 from crosscheck.engines._shared import codes_of
 from crosscheck.errors import CrosscheckError
 from crosscheck.formula import parse
-from crosscheck.formula_tree import Call, Name
+from crosscheck.formula_tree import INTERCEPT, Call, Name
 from crosscheck.modelmatrix import reference_level
 from crosscheck.spec import SscSpec, VcovSpec
 
@@ -265,7 +265,7 @@ def nested_effects(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool
 
 
 def no_regressor(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
-    """Say whether constant and effects span every regressor; of a panel estimator, units or periods."""
+    """Say whether constant and effects span every exogenous regressor; of a panel estimator, units or periods."""
     return _any(case, lambda way: _no_sunab(way) or _no_regressor(way))
 
 
@@ -275,9 +275,11 @@ def _no_regressor(case: Case) -> bool:
         return case.request.formula != "" and _used(case).size == 0
     there = np.isin(matrix.rows, _used(case))
     whole = with_dummies(matrix)[there]
-    x, swept = np.hstack([whole[:, : matrix.X.shape[1]], matrix.endogenous[there]]), whole[:, matrix.X.shape[1] :]
+    x, swept = whole[:, : matrix.X.shape[1]], whole[:, matrix.X.shape[1] :]
     groups = [codes_of(case.frame, (n,))[matrix.rows][there] for n in (case.request.unit, case.request.time) if n]
     dummies = [(codes[:, None] == np.unique(codes)).astype(np.float64) for codes in groups]
+    if matrix.endogenous.shape[1] and set(matrix.names) <= {INTERCEPT}:
+        return False
     sets = [swept] if swept.size else [np.ones((int(there.sum()), 1))]
     if case.request.estimator in ("re", "between"):
         sets += dummies

@@ -14,6 +14,7 @@ from crosscheck.campaign.case import Case, Discrepancy, Fit
 from crosscheck.campaign.circumstance import Check, Floats, even_columns, in_good_basis, ways
 from crosscheck.campaign.working import working_model
 from crosscheck.closedform.covariance import cluster_parts, covariance
+from crosscheck.conventions import repair_eigenvalues
 from crosscheck.engines._oracle_linear import LinearModel, assemble, grouped, inference, linear_model
 from crosscheck.engines._oracle_sunab import sunab_parts
 from crosscheck.engines._shared import ssc_words, usable_model, usable_rows, weights_of
@@ -26,8 +27,8 @@ EXACT = 1e-6
 """Relative: standard errors of one formula by two packages."""
 ITERATED = 1e-4
 """Relative: standard errors at estimates that stop at a tolerance of their own."""
-CANCELS = 1e-12
-"""Of the terms of a sum that cancels."""
+CANCELS, NOTHING = 1e-12, 1e-30
+"""Of the terms of a sum that cancels; a variance of rounding errors alone."""
 
 
 def without_last_lag(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
@@ -140,22 +141,20 @@ def _repaired(asked: Sequence[Case], engines: Sequence[str], fit: Fit) -> bool:
         try:
             model = working_model(way.request, way.frame)
             grouping, counts = grouped(model, way.request, way.request.vcov)
-            as_it_is, other = (
-                covariance(model.fit, "CRV1", counts, ssc_words(way.request.ssc), grouping, repair=repair)
-                for repair in (False, True)
-            )
+            as_it_is = covariance(model.fit, "CRV1", counts, ssc_words(way.request.ssc), grouping, repair=False)
+            other, replaced = repair_eigenvalues(as_it_is.matrix)
             parts = cluster_parts(model.fit, grouping.clusters)
         except CrosscheckError:
             return False
-        changed |= other.repaired
+        changed |= replaced
         small = as_it_is.small_sample
         factor = float(max(small.k_factor, 1.0) * max((*small.g_factors, 1.0)))
         size = np.sum([np.abs(np.diag(part)) for part in parts], axis=0) * factor
-        rounding = {t: float(v) for t, v in zip(model.terms, CANCELS * size, strict=True)}
+        rounding = {t: float(v) for t, v in zip(model.terms, CANCELS * size + NOTHING, strict=True)}
         rtol = EXACT if way.request.estimator == "feols" else ITERATED
         for engine in engines:
             rows = fit(engine, way.request, way.frame).coefs
-            known = [dict(zip(model.terms, np.diag(c.matrix).tolist(), strict=True)) for c in (as_it_is, other)]
+            known = [dict(zip(model.terms, np.diag(m).tolist(), strict=True)) for m in (as_it_is.matrix, other)]
             if not rows or any(row.term not in rounding or row.std_error is None for row in rows):
                 return False
             if not any(all(_same(r.std_error, v[r.term], rounding[r.term], rtol) for r in rows) for v in known):
