@@ -67,6 +67,7 @@ WORDS = {
     "pyfixest.iv_far_from_zero": "any words",
     "pyfixest.own_instrument_far_from_zero": "any words",
     "fixest.another_model_not_finite": "status: error: infinite or missing values in 'x'",
+    "fixest.iv_zero_exogenous": "not a single explanatory variable is different from 0",
     "pyfixest.one_of_several_fails": "status: error: All variables are collinear",
     "fixest.part_of_a_split_fails": "status: error: missing value where TRUE/FALSE needed",
     "pyfixest.part_of_a_split_fails": "status: error: All variables are collinear",

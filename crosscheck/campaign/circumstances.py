@@ -56,6 +56,7 @@ from crosscheck.campaign.circumstances_refusals import (
     nested_effects,
     no_column_of_fixest,
     no_covariance,
+    no_exogenous,
     no_regressor,
     no_sunab,
     one_cluster,
@@ -162,4 +163,5 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "no_column_of_fixest": no_column_of_fixest,
     "units_of_columns": units_of_columns,
     "another_model_fails": another_model_fails,
+    "no_exogenous": no_exogenous,
 }

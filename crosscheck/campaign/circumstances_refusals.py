@@ -265,7 +265,7 @@ def nested_effects(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool
 
 
 def no_regressor(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
-    """Say whether constant and effects span every exogenous regressor; of a panel estimator, units or periods."""
+    """Say whether constant and effects span every regressor; of a panel estimator, units or periods."""
     return _any(case, lambda way: _no_sunab(way) or _no_regressor(way))
 
 
@@ -278,12 +278,25 @@ def _no_regressor(case: Case) -> bool:
     x, swept = whole[:, : matrix.X.shape[1]], whole[:, matrix.X.shape[1] :]
     groups = [codes_of(case.frame, (n,))[matrix.rows][there] for n in (case.request.unit, case.request.time) if n]
     dummies = [(codes[:, None] == np.unique(codes)).astype(np.float64) for codes in groups]
-    if matrix.endogenous.shape[1] and set(matrix.names) <= {INTERCEPT}:
-        return False
+    if matrix.endogenous.shape[1]:
+        x = np.hstack([x, matrix.endogenous[there]])
     sets = [swept] if swept.size else [np.ones((int(there.sum()), 1))]
     if case.request.estimator in ("re", "between"):
         sets += dummies
     return any(all(left_over(columns, column) <= SPANNED for column in x.T) for columns in sets)
+
+
+def no_exogenous(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether there are exogenous regressors, and all are zero in the sample."""
+    return _any(case, _no_exogenous)
+
+
+def _no_exogenous(case: Case) -> bool:
+    matrix = matrix_of(case)
+    if matrix is None or not matrix.endogenous.shape[1]:
+        return False
+    x = matrix.X[np.isin(matrix.rows, _used(case))]
+    return bool(set(matrix.names) - {INTERCEPT}) and not x[:, [n != INTERCEPT for n in matrix.names]].any()
 
 
 def separated_scores(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
