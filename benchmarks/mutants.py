@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.mutants import OTHERS, examined, quiet, shrunk, sit
 from tests.mutants_blind import BLIND, base_of
+from tests.mutants_blind_last import LAST, base_of_last
 from tests.mutants_blind_more import MORE, base_of_more
 from tests.mutants_more import FAULTS, ITERATED
 from tests.own_draws import BASES, Room
@@ -52,6 +53,8 @@ def main() -> None:
 
 
 def _base(name: str) -> str:
+    if name in LAST:
+        return base_of_last(name)
     if name in MORE:
         return base_of_more(name)
     return base_of(name) if name in BLIND else "statsmodels" if name in ITERATED else "oracle"
@@ -62,8 +65,12 @@ def own(words: list[str], seed: int = 0) -> None:
     started, panels, rows, lost = time.process_time(), [], [], []
     chosen = {
         n: m
-        for n, m in (FAULTS | BLIND | MORE).items()
-        if not words or any(w in n or (w == "BLIND" and n in BLIND) or (w == "MORE" and n in MORE) for w in words)
+        for n, m in (FAULTS | BLIND | MORE | LAST).items()
+        if not words
+        or any(
+            w in n or (w == "BLIND" and n in BLIND) or (w == "MORE" and n in MORE) or (w == "LAST" and n in LAST)
+            for w in words
+        )
     }
     bases = {n: _base(n) for n in chosen}
     print(f"{'mutant':44s}{'panels':>7s}  {'by':60s}{'rows':>5s}")
