@@ -324,7 +324,7 @@ LAST: dict[str, Callable[[], Fault]] = {
     "135 pooled standards": lambda: option("entropy", standardize="pooled"),
     "136 trimmed is clipped": lambda: clipped,
     "137 no correlation": lambda: option("monte_carlo", rho=0.0),
-    "138 noise is a variance": lambda: option("monte_carlo", noise=lambda v: None if v is None else math.sqrt(v / 2)),
+    "138 noise is a variance": lambda: option("monte_carlo", noise=lambda v: None if v is None else math.sqrt(v)),
     "139 one-sided stars": lambda: extras("inference_grid", one_sided_stars),
     "140 complete rows": lambda: option("describe", missing="complete"),
 }

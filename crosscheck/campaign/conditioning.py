@@ -213,12 +213,7 @@ def _tied(
     a, b = (fit(side.engine, request, moved) for side in (reference, candidate))
     if a.status != "ok" or b.status != "ok":
         return list(cells)
-    for row in a.coefs:
-        other = b.coef(row.term)
-        if other is None or row.estimate is None or other.estimate is None or not row.std_error:
-            return list(cells)
-        if abs(row.estimate - other.estimate) > 1e-8 * abs(row.estimate) + 1e-6 * row.std_error:
-            return list(cells)
+    settled = _together(a, b)
     why = Explanation(
         rule="tied_scores",
         title="which of tied controls is matched",
@@ -226,7 +221,22 @@ def _tied(
         formula="with covariates moved by up to 1e-7 of their spread, which breaks the ties, both engines agree",
         remedy={"": "ties = all, or a score without ties"},
     )
-    return [c.explained("convention", (why,)) if c in bad else c for c in cells]
+    return [c.explained("convention", (why,)) if c in bad and (c.term, c.quantity) in settled else c for c in cells]
+
+
+def _together(a: EstimationResult, b: EstimationResult) -> set[tuple[str, str]]:
+    """Return the numbers that two answers share to a part in 1e7, or to one of their standard errors."""
+    second = {(term, quantity): value for term, quantity, value in b.quantities()}
+    errors = {row.term: row.std_error or 0.0 for row in a.coefs}
+    found = set()
+    for term, quantity, value in a.quantities():
+        other = second.get((term, quantity))
+        if value is None or other is None:
+            continue
+        error = errors.get(term, 0.0) if quantity in ("estimate", "conf_low", "conf_high") else 0.0
+        if abs(value - other) <= 1e-7 * max(abs(value), abs(other)) + 1e-6 * error + 1e-12:
+            found.add((term, quantity))
+    return found
 
 
 def _apart(frame: Frame, covariates: Sequence[str]) -> Frame:
