@@ -157,6 +157,8 @@ cc_d_weighted_variance <- function(x, w) {
 }
 
 cc_d_balance <- function(x, treated, weight, standardize) {
+  centre <- mean(x)
+  x <- x - centre # a mean far from zero costs the differences their digits
   before <- c(stats::var(x[treated]), stats::var(x[!treated]))
   scale_ <- sqrt(if (standardize == "treated") before[[1L]] else mean(before))
   side <- function(rows) {
@@ -166,7 +168,10 @@ cc_d_balance <- function(x, treated, weight, standardize) {
   }
   a <- side(treated)
   b <- side(!treated)
-  c(mean_treated = a[[1L]], mean_control = b[[1L]], std_diff = (a[[1L]] - b[[1L]]) / scale_, var_ratio = a[[2L]] / b[[2L]])
+  c(
+    mean_treated = a[[1L]] + centre, mean_control = b[[1L]] + centre, std_diff = (a[[1L]] - b[[1L]]) / scale_,
+    var_ratio = a[[2L]] / b[[2L]]
+  )
 }
 
 # From scores and weights to regression, balance table and result.

@@ -3,7 +3,7 @@
 t = b / SE, p from t and the degrees of freedom, b -+ c SE, adjusted R2 from R2 where both exist; and the degrees of
 freedom are those that the request asks for: G - 1 of the fewest clusters or N - K. Of a least squares fit: fitted
 values and residuals add up to the outcome in each row of the sample, of which there are N; R2 and the log-likelihood
-follow from the squares of residuals.
+follow from the squares of residuals. There is no within R2 without effects.
 """
 
 from __future__ import annotations
@@ -111,6 +111,8 @@ def _of_fit(result: EstimationResult, case: Case) -> Iterator[Item]:
         if constant and stats.df_resid > 0 and stats.r2 is not None and stats.adj_r2 is not None:
             adjusted = 1 - (1 - stats.r2) * (stats.nobs - 1) / stats.df_resid
             yield "", "adj_r2", adjusted, stats.adj_r2, RELATIVE * (1 + abs(adjusted))
+    if not formula.fixed_effects and stats.r2_within is not None:
+        yield "", "r2_within", math.nan, stats.r2_within, 0.0
     known = next((row.df for row in result.coefs if row.df is not None), None)
     used = result.conventions.distribution
     if known is None or used != "t" or request.ssc.t_df != "min" or any(AVOWED in n for n in result.conventions.notes):

@@ -336,7 +336,8 @@ def _winsor(choice: Choice) -> FitRequest:
 
 def _mediation(choice: Choice) -> FitRequest | None:
     panel = choice.panel
-    mediator, terms = panel.regressors[0], ("treated", *panel.regressors[1 : choice.pick((1, 2))])
+    others = (*panel.regressors[1:], *(n for n in (INVARIANT_NAME, "endog") if choice.has(n)))
+    mediator, terms = panel.regressors[0], ("treated", *others[: choice.pick((0, 1))])
     effects = _effects(choice, (*terms, mediator))
     given: dict[str, Any] = {"treatment": "treated", "mediator": mediator, "quantile": choice.pick(QUANTILES)}
     if choice.pick((False, True)):
@@ -360,7 +361,7 @@ def _monte_carlo(choice: Choice) -> FitRequest:
         unit="unit",
         time="time",
         rho=choice.pick((0.0, 0.5)),
-        noise=choice.pick((None, 1.0)),
+        noise=choice.pick((None, 0.5)),
         panels=DRAWS,
         seed=choice.panel.spec.seed,
     )

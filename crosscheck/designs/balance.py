@@ -47,6 +47,8 @@ def balance(x: Real, treated: Mask, weight: Real | None, standardize: Literal["t
         Of the matched sample; None for the sample before.
     standardize : str
     """
+    centre = float(x.mean())
+    x = x - centre  # a mean far from zero costs the differences their digits
     before = [float(x[side].var(ddof=1)) for side in (treated, ~treated)]
     scale = math.sqrt(before[0] if standardize == "treated" else (before[0] + before[1]) / 2)
     w = np.ones(x.size) if weight is None else weight
@@ -56,8 +58,8 @@ def balance(x: Real, treated: Mask, weight: Real | None, standardize: Literal["t
         means.append(float(w[kept] @ x[kept] / w[kept].sum()) if kept.any() else math.nan)
         variances.append(weighted_variance(x[kept], w[kept]) if kept.any() else math.nan)
     return Balance(
-        mean_treated=means[0],
-        mean_control=means[1],
+        mean_treated=means[0] + centre,
+        mean_control=means[1] + centre,
         std_diff=(means[0] - means[1]) / scale if scale > 0 else math.nan,
         var_ratio=variances[0] / variances[1] if variances[1] > 0 else math.nan,
     )
