@@ -210,14 +210,20 @@ def test_fitted_values_after_instruments_have_to_be_those_of_the_second_stage():
         assert (match.id if match else None) == known
 
 
-def test_every_row_without_a_message_is_held_to_a_circumstance_or_a_folder():
-    """A row by region alone would hide whatever else happens there."""
-    for row in known_rows():
-        if row.kind in ("refusal",):
-            assert row.says, row.id
-        else:
-            held = row.when or row.within or row.says or row.against or row.rules or "fixtures/findings/" in row.source
-            assert held or row.kind == "convention", row.id
+def test_every_row_is_held_to_a_circumstance_or_to_how_far_it_may_be_off():
+    """A row by region and words alone would hide whatever else happens there."""
+    bare = {row.id for row in known_rows() if not row.when and row.within is None}
+    assert (
+        bare
+        == {
+            "fixest.own_instrument",  # always so: the property asks for nothing else
+            "oracle.components_not_identified",  # crosscheck's own engine
+            "plm.no_r2",  # an R2 on one side and none on the other, which r.plm gives of the within model alone
+            "pyfixest.poisson_frequency_weights",  # the words are of the fault, and of nothing else
+        }
+        & bare
+    )
+    assert all(row.says for row in known_rows() if row.id in bare)
     assert {row.when for row in known_rows()} - {""} <= set(CIRCUMSTANCES)
 
 

@@ -35,6 +35,7 @@ WORDS = {
     "no_regressor.refused": "empty model",
     "sunab.refused": "Evaluation of the right-hand-side of the formula raises an error",
     "fixest.sunab_cohorts_refused": "Evaluation of the right-hand-side of the formula raises an error",
+    "designs.no_standard_error": "the treatment's clustered standard error is zero but for rounding",
     "leverage_one": "HC2 does not exist: 1 observations have a leverage of one",
     "pyfixest.saturated": "SVD did not converge",
     "pyfixest.leverage_one": "SVD did not converge",
@@ -73,8 +74,7 @@ WORDS = {
     "pyfixest.part_of_a_split_fails": "status: error: All variables are collinear",
 }
 OWN_WORDS = {
-    *("designs.no_standard_error", "oracle.components_not_identified", "pyfixest.poisson_frequency_weights"),
-    "fixest.own_instrument",
+    *("oracle.components_not_identified", "pyfixest.poisson_frequency_weights", "fixest.own_instrument"),
 }
 """Held to the words alone: of crosscheck's own engines, of a fault that no other data meet, of what is always so."""
 

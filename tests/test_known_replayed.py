@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from crosscheck.campaign.properties import properties
 from crosscheck.campaign.screen import recognised
 from crosscheck.campaign.working import working_model
 from crosscheck.closedform.covariance import covariance
@@ -217,3 +218,37 @@ def test_the_model_of_a_maximum_has_the_standard_errors_of_statsmodels():
         case = case_of(spec, "`y` ~ `x1`", estimator=estimator, options=options, vcov=vcov)
         theirs = [row.std_error for row in STATSMODELS.fit(case.request, case.frame).coefs]
         assert errors_of(case.request, case.frame) == pytest.approx(theirs, rel=1e-6), estimator
+
+
+def test_one_of_two_absorbed_regressors_may_stay_and_no_other_may_move():
+    case = case_of(SMALL, "`y` ~ `x1` + `a` + `b` | `unit`")
+    unit = case.frame["unit"].codes()[0].astype(float)
+    more = (Column("a", "float", unit**2), Column("b", "float", 1 / (1 + unit)))
+    case = case.with_(frame=Frame((*case.frame.columns, *more), case.frame.nrows))
+    for term, known in (("a", "linearmodels.absorbed_pair"), ("x1", None)):
+        found = replace(against(one("linearmodels", "terms", case), "oracle"), term=term)
+        assert name_of(found, case, {}) == known
+
+
+def test_beside_a_leverage_of_one_a_number_may_be_none_and_not_another():
+    case = case_of(SMALL, "`y` ~ `x1` + `alone`", vcov=VcovSpec(type="HC3"))
+    alone = Column("alone", "float", np.eye(case.frame.nrows)[0])
+    case = case.with_(frame=Frame((*case.frame.columns, alone), case.frame.nrows))
+    for says, known in (("mine nan, oracle 1.2", "leverage_one.numbers_hc3"), ("mine 1.22, oracle 1.2", None)):
+        found = against(one("mine", "std_error", case, says=says), "statsmodels")
+        answers = {n: lambda *_: EstimationResult(engine="mine") for n in ("mine", "statsmodels")}
+        assert name_of(found, case, answers) == known
+
+
+def test_who_takes_other_degrees_of_freedom_takes_those_of_a_count():
+    vcov = VcovSpec(type="CRV1", cluster=("unit",))
+    case = case_of(SMALL, "`y` ~ `x1`", vcov=vcov).with_(engines=("linearmodels",), rule="coherence")
+    right = ORACLE.fit(case.request, case.frame)
+    for df, found in ((22.0, False), (5.0, False), (21.0, True), (6.0, True)):
+        rows = tuple(
+            replace(r, df=df, statistic=None, p_value=None, conf_low=None, conf_high=None) for r in right.coefs
+        )
+        words = replace(right.conventions, notes=(f"t with {df:g}; the request asks for 5",))
+        answer = right.with_(engine="linearmodels", coefs=rows, conventions=words)
+        checked = properties()["coherence"].check(case, lambda *_, a=answer: a)
+        assert [d.identity.quantity for d in checked.discrepancies] == (["df"] if found else [])

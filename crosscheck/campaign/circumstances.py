@@ -58,6 +58,7 @@ from crosscheck.campaign.circumstances_refusals import (
     no_covariance,
     no_exogenous,
     no_regressor,
+    no_std_error,
     no_sunab,
     one_cluster,
     one_level,
@@ -164,4 +165,5 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "units_of_columns": units_of_columns,
     "another_model_fails": another_model_fails,
     "no_exogenous": no_exogenous,
+    "no_std_error": no_std_error,
 }

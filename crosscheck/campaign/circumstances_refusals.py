@@ -22,6 +22,8 @@ from crosscheck.spec import SscSpec, VcovSpec
 
 SPANNED = 1e-6
 """Of a column's largest value: engines call it collinear from 1e-5 to 1e-12 on."""
+NO_SE = 1e-7
+"""Of the outcome's spread over the treatment's: the designs say that there is none from 1e-10 of what effects leave."""
 DID_RULE = 5
 """did and csdid ask for so many units of a group beside one for the constant and one for each covariate."""
 Codes = NDArray[np.int64]
@@ -321,6 +323,18 @@ def separated_scores(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bo
     signed = np.asarray(np.where(up[:, None], 1.0, -1.0) * np.hstack([np.ones((x.shape[0], 1)), x]))
     found = linprog(-signed.sum(axis=0), A_ub=-signed, b_ub=np.zeros(up.size), bounds=(-1, 1), method="highs")
     return bool(found.status == 0 and -found.fun > 1e-7)
+
+
+def no_std_error(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the engine that answers has a standard error of the treatment that is next to nothing."""
+    name, formula = case.request.options.get("treatment"), formula_of(case.request)
+    if name is None or formula is None or not isinstance(formula.lhs, Name) or str(name) not in case.frame:
+        return False
+    rows = _used(case)
+    y, x = (case.frame[column].as_float()[rows] for column in (formula.lhs.name, str(name)))
+    rows_of = [fit(e, case.request, case.frame).coef(str(name)) for e in case.engines if e != one.identity.engine]
+    errors = [row.std_error for row in rows_of if row is not None and row.std_error is not None]
+    return bool(errors) and float(x.std()) > 0 and max(errors) <= NO_SE * float(y.std() / x.std())
 
 
 def own_tolerance(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:

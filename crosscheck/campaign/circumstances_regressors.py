@@ -105,12 +105,18 @@ def perfect_fit(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
 
 
 def absorbed_pair(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
-    """Say whether the effects absorb two regressors or more."""
-    matrix = matrix_of(case)
+    """Say whether the effects absorb two regressors or more, and what differs is one of them."""
+    matrix, who = matrix_of(case), one.identity
     if matrix is None or not matrix.fe_codes.size:
         return False
     dummies = with_dummies(matrix)[:, matrix.X.shape[1] :]
-    return sum(left_over(dummies, column) <= 1e-10 for column in matrix.X.T) > 1
+    named = zip(matrix.names, matrix.X.T, strict=True)
+    absorbed = {name for name, column in named if left_over(dummies, column) <= 1e-10}
+    if who.quantity == "dropped":
+        lists = [set(fit(engine, case.request, case.frame).dropped) for engine in (who.engine, who.against) if engine]
+        disputed = lists[0] ^ lists[-1]
+        return len(absorbed) > 1 and bool(disputed) and disputed <= absorbed
+    return len(absorbed) > 1 and one.term in absorbed
 
 
 def zero_in_the_sample(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:

@@ -1,9 +1,9 @@
 """Do the numbers of one answer follow from one another?
 
 t = b / SE, p from t and the degrees of freedom, b -+ c SE, adjusted R2 from R2 where both exist; and the degrees of
-freedom are those that the request asks for: G - 1 of the fewest clusters or N - K. Of a least squares fit: fitted
-values and residuals add up to the outcome in each row of the sample, of which there are N; R2 and the log-likelihood
-follow from the squares of residuals. There is no within R2 without effects.
+freedom are those that the request asks for: G - 1 of the fewest clusters or N - K; of who says otherwise one of the
+two. Of a least squares fit: fitted values and residuals add up to the outcome in each row of the sample, of which there
+are N; R2 and the log-likelihood follow from the squares of residuals. There is no within R2 without effects.
 """
 
 from __future__ import annotations
@@ -115,7 +115,10 @@ def _of_fit(result: EstimationResult, case: Case) -> Iterator[Item]:
         yield "", "r2_within", math.nan, stats.r2_within, 0.0
     known = next((row.df for row in result.coefs if row.df is not None), None)
     used = result.conventions.distribution
-    if known is None or used != "t" or request.ssc.t_df != "min" or any(AVOWED in n for n in result.conventions.notes):
+    if known is None or used != "t" or request.ssc.t_df != "min":
+        return
+    if any(AVOWED in n for n in result.conventions.notes):
+        yield from _avowed_df(result, case, known)
         return
     if request.vcov.type in ("CRV1", "CRV3"):
         rows = _used_rows(case)
@@ -124,6 +127,20 @@ def _of_fit(result: EstimationResult, case: Case) -> Iterator[Item]:
             yield "", "df", float(max(min(groups) - 1, 1)), known, 0.0
     elif request.vcov.canonical in ("iid", "HC1") and result.conventions.k is not None and stats.nobs:
         yield "", "df", max(stats.nobs - result.conventions.k, 1.0), known, 0.0
+
+
+def _avowed_df(result: EstimationResult, case: Case, known: float) -> Iterator[Item]:
+    """Yield the degrees of freedom of who says that they are not those asked for: N - K all the same, or G - 1."""
+    stats, rows = result.stats, _used_rows(case)
+    choices = [stats.df_resid] if stats.df_resid is not None else []
+    if stats.nobs and result.conventions.k is not None:
+        choices.append(max(stats.nobs - result.conventions.k, 1.0))
+    if rows is not None and case.request.vcov.cluster:
+        choices += [
+            float(max(np.unique(case.frame[c].codes()[0][rows]).size - 1, 1)) for c in case.request.vcov.cluster
+        ]
+    if choices:
+        yield "", "df", min(choices, key=lambda df: abs(df - known)), known, 0.0
 
 
 def _of_rows(result: EstimationResult, case: Case) -> Iterator[Item]:
