@@ -322,6 +322,13 @@ cc_fixest_member <- function(request, formula_, data, w, vcov_, ssc_, asked) {
     at <- if (!many || kind %in% c("outcomes", "fsplit")) 1L else length(models)
   }
   model <- if (many) models[[at]] else models
+  if (kind %in% c("sw", "sw0")) {
+    # the last of the list, unless fixest has left it out: a regressor that is zero where rows were removed makes no model
+    rhs <- formula_[[3L]]
+    while (is.call(rhs) && identical(rhs[[1L]], as.name("|"))) rhs <- rhs[[2L]]
+    wanted <- utils::tail(all.vars(rhs), 1L)
+    if (!wanted %in% all.vars(model$fml[[3L]])) cc_unsupported("fixest leaves the model out of the list, and warns of it")
+  }
   list(model = model, asked = asked, r2 = if (request$estimator == "feols") cc_fixest_r2(model) else CC_NO_R2)
 }
 

@@ -81,10 +81,21 @@ cc_lm_vcov <- function(request, fit, n, K) {
         cc_unsupported("sandwich's clustered HC3 inverts I - H_g, which is singular where an effect's level lies in one cluster")
       }
     }
+    if (cc_lm_leverage(model, fit$clusters[[1L]]) > 1 - 1e-8) {
+      cc_unsupported("sandwich's clustered HC3 inverts I - H_g, which is singular: a coefficient is not identified without a cluster")
+    }
     V <- sandwich::vcovCL(model, cluster = as.data.frame(fit$clusters), type = "HC3", cadjust = FALSE)
     return(list(matrix = cc_complete(V), factor = 1))
   }
   cc_lm_serial(request, fit, n, K)
+}
+
+# The largest eigenvalue of a cluster's block of the hat matrix: of the rows of Q, squared.
+cc_lm_leverage <- function(model, cluster) {
+  Q <- qr.Q(model$qr)[, seq_len(model$rank), drop = FALSE]
+  w <- model$weights
+  if (!is.null(w)) cluster <- cluster[w > 0]
+  max(vapply(split(seq_len(nrow(Q)), cluster), function(rows) svd(Q[rows, , drop = FALSE], 0L, 0L)$d[[1L]]^2, 0))
 }
 
 cc_lm_clustered <- function(request, fit, by_k) {

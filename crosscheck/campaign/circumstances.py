@@ -18,7 +18,12 @@ from crosscheck.campaign.circumstances_cohorts import (
     separated_groups,
     undetermined_effect,
 )
-from crosscheck.campaign.circumstances_columns import far_from_zero, good_columns, spanned_but_for_rounding
+from crosscheck.campaign.circumstances_columns import (
+    far_from_zero,
+    good_columns,
+    spanned_but_for_rounding,
+    spanned_in_large_units,
+)
 from crosscheck.campaign.circumstances_counts import counted_to_nothing, few_rows, rank_of_offsets, redundant_effects
 from crosscheck.campaign.circumstances_covariance import (
     cancels,
@@ -81,6 +86,7 @@ from crosscheck.campaign.circumstances_regressors import (
     solve_refuses,
     unlisted,
     zero_in_the_sample,
+    zero_once_rows_go,
 )
 from crosscheck.campaign.circumstances_replayed import (
     poly_of_other_rows,
@@ -96,6 +102,7 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "good_columns": good_columns,
     "far_from_zero": far_from_zero,
     "spanned_but_for_rounding": spanned_but_for_rounding,
+    "spanned_in_large_units": spanned_in_large_units,
     "covariate_units": covariate_units,
     "drdid_sign": drdid_sign,
     "anticipated_later_cohort": anticipated_later_cohort,
@@ -124,6 +131,7 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "effect_of_zero": effect_of_zero,
     "no_pair_at_the_last_lag": no_pair_at_the_last_lag,
     "zero_in_the_sample": zero_in_the_sample,
+    "zero_once_rows_go": zero_once_rows_go,
     "separated": separated,
     "an_r2": an_r2,
     "an_f": an_f,

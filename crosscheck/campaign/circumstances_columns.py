@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
-from crosscheck.campaign.circumstance import Check, even_columns, nothing_new, ways
+from crosscheck.campaign.circumstance import Check, even_columns, matrix_of, nothing_new, ways
 from crosscheck.campaign.columns import in_terms
 from crosscheck.campaign.orthogonal import orthogonal
 from crosscheck.campaign.reexpressed import OF_THE_FIT
@@ -79,6 +79,19 @@ def far_from_zero(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     far = [np.abs(x[np.isfinite(x)]).max(initial=0.0) >= FAR * np.nanstd(x) for x in columns if np.isfinite(x).any()]
     try:
         return any(far) and not any(one.identity.same_bug(d.identity) for d in check(moved))
+    except CrosscheckError:
+        return False
+
+
+def spanned_in_large_units(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether a column is spanned by others, one is in units of hundreds or more, and even columns settle it."""
+    try:
+        large = spans = False
+        for way in ways(case):
+            spans |= bool(orthogonal(way.request, way.frame).spanned)
+            matrix = matrix_of(way)
+            large |= matrix is not None and float(np.abs(matrix.X).max(initial=0.0)) >= FAR
+        return spans and large and not any(one.identity.same_bug(d.identity) for d in check(even_columns(case)))
     except CrosscheckError:
         return False
 

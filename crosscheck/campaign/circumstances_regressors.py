@@ -9,6 +9,7 @@ from crosscheck.campaign.circumstance import Check, in_good_basis, left_over, ma
 from crosscheck.campaign.circumstances_cohorts import separated_groups
 from crosscheck.campaign.circumstances_outcomes import separated
 from crosscheck.campaign.circumstances_refusals import collinear_covariates, collinear_in_panel, no_sunab
+from crosscheck.campaign.columns import complete
 from crosscheck.engines._shared import codes_of
 from crosscheck.errors import CrosscheckError
 from crosscheck.formula_tree import INTERCEPT
@@ -121,16 +122,29 @@ def absorbed_pair(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
 
 def zero_in_the_sample(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether the answers to the two questions list other dropped terms, all of them zero in every row used."""
-    matrix = matrix_of(case)
+    first = ways(case)[0]
+    matrix = matrix_of(first)
     if matrix is None:
         return False
     x = matrix.X
-    if case.request.weights is not None:
-        x = x[case.frame[case.request.weights.column].as_float()[matrix.rows] > 0]
+    if first.request.weights is not None:
+        x = x[first.frame[first.request.weights.column].as_float()[matrix.rows] > 0]
     zero = {name for name, column in zip(matrix.names, x.T, strict=True) if not column.any()}
     lists = [set(fit(one.identity.engine, way.request, way.frame).dropped) for way in ways(case)]
     disputed = {term for names in lists for term in names if not all(term in other for other in lists)}
     return bool(disputed) and disputed <= zero
+
+
+def zero_once_rows_go(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether a regressor is zero in the sample, and the discrepancy goes where rows that are not used are gone."""
+    matrix, rows = matrix_of(case), np.flatnonzero(complete(case.request, case.frame))
+    if matrix is None or not 0 < rows.size < case.frame.nrows:
+        return False
+    used = np.isin(matrix.rows, rows)
+    if all(x[used].any() for x in matrix.X.T):
+        return False
+    again = case.with_(frame=case.frame.take(rows))
+    return not any(one.identity.same_bug(d.identity) for d in check(again))
 
 
 def constant_regressor(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:

@@ -60,7 +60,7 @@ class Coherence:
                 *_of_rows(result, case),
             ):
                 compared += 1
-                if not abs(follows - given) <= allowed:
+                if not (abs(follows - given) <= allowed or (math.isnan(follows) and math.isnan(given))):
                     wrong.setdefault(
                         quantity,
                         Discrepancy(
