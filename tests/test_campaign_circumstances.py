@@ -39,8 +39,9 @@ def case_of(frame, formula, rule="engines_agree", **fields):
 
 
 def one(engine, quantity, case, term="", says=""):
+    against = "oracle" if case.rule == "engines_agree" else ""
     identity = Identity(
-        rule=case.rule, engine=engine, against="oracle", quantity=quantity, features=features(case.request)
+        rule=case.rule, engine=engine, against=against, quantity=quantity, features=features(case.request)
     )
     return Discrepancy(identity=identity, term=term, value=1.0, other=2.0, says=says)
 
@@ -325,3 +326,39 @@ def test_a_circumstance_that_fails_shows_nothing_and_ends_nothing(monkeypatch):
     case = case_of(GROUPS, "`y` ~ `x` | `g`", vcov=VcovSpec(type="HC3"))
     monkeypatch.setitem(CIRCUMSTANCES, "effect_of_zero", fails)
     assert known_as(one("r.fixest", "std_error", case, "x"), case, lambda n, r, f: ORACLE.fit(r, f)) is None
+
+
+def test_copies_that_are_kept_have_to_be_dropped_in_even_units():
+    frame = made(y=[2, 4, 1, 4, 9, 2], x=[5900, 5300, 600, 9900, 2400, 8300], g=["a", "a", "a", "b", "b", "b"])
+    frame = put(frame, Column("c", "float", frame["x"].as_float()))
+    case = case_of(frame, "`y` ~ `x` + `c` | `g`", rule="scale_outcome")
+
+    def keeps(always):
+        def fit(name, request, asked):
+            large = np.abs(asked["x"].as_float()).max() > 1e3
+            scaled = not np.array_equal(asked["y"].as_float(), frame["y"].as_float())
+            kept = scaled and (large or always)
+            return ORACLE.fit(request, asked).with_(engine=name, dropped=() if kept else ("c",))
+
+        return fit
+
+    for always, known in ((False, "fixest.copies_in_large_units"), (True, None)):
+        case_, fit = case.with_(engines=("r.fixest",)), keeps(always)
+        assert known_as(one("r.fixest", "dropped", case_), case_, fit) == known
+
+
+def test_a_step_after_a_zero_regressor_is_right_once_rows_go():
+    frame = made(y=[1, 3, 4, 6, 5, np.nan], a=[0, 0, 0, 0, 0, 1], b=[0, 0, 1, 1, 1, 0])
+    case = case_of(frame, "`y` ~ `a` + `b`", rule="one_of_several").with_(engines=("r.fixest",))
+    case = next(c for s in range(99) if ways(c := case.with_(seed=s))[-1].request.options.get("several") == "csw")
+
+    def loses(always):
+        def fit(name, request, frame):
+            right = ORACLE.fit(request, frame)
+            lost = request.options.get("several") and (always or frame.nrows == 6)
+            return right.with_(engine=name, coefs=right.coefs[:1]) if lost else right.with_(engine=name)
+
+        return fit
+
+    for always, known in ((False, "fixest.step_after_zero"), (True, None)):
+        assert known_as(one("r.fixest", "terms", case, "b"), case, loses(always)) == known

@@ -104,6 +104,17 @@ def even_columns(case: Case) -> Case:
     return case.with_(frame=put(case.frame, *moved))
 
 
+def settled(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the engines of a discrepancy answer a case, in both ways where there are two, and it is not there."""
+    who = one.identity
+    pair = tuple(e for e in case.engines if e in (who.engine, who.against))
+    for way in ways(case):
+        answers = [fit(engine, way.request, way.frame) for engine in pair]
+        if not all(a.status == "ok" and any(r.estimate is not None for r in a.coefs) for a in answers):
+            return False
+    return not any(who.same_bug(d.identity) for d in check(case))
+
+
 def nothing_new(found: Iterable[Discrepancy], case: Case, name: str, fit: Fit, check: Check) -> bool:
     """Say whether each discrepancy of a case is known by another circumstance than the one of this name.
 

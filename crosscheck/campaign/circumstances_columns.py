@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
-from crosscheck.campaign.circumstance import Check, even_columns, matrix_of, nothing_new, ways
+from crosscheck.campaign.circumstance import Check, even_columns, matrix_of, nothing_new, settled, ways
 from crosscheck.campaign.columns import in_terms
 from crosscheck.campaign.orthogonal import orthogonal
 from crosscheck.campaign.reexpressed import OF_THE_FIT
@@ -78,7 +78,7 @@ def far_from_zero(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     columns = [c.as_float() for c in case.frame.columns if c.name in in_terms(parse(case.request.formula))]
     far = [np.abs(x[np.isfinite(x)]).max(initial=0.0) >= FAR * np.nanstd(x) for x in columns if np.isfinite(x).any()]
     try:
-        return any(far) and not any(one.identity.same_bug(d.identity) for d in check(moved))
+        return any(far) and settled(moved, one, fit, check)
     except CrosscheckError:
         return False
 
@@ -91,7 +91,7 @@ def spanned_in_large_units(case: Case, one: Discrepancy, fit: Fit, check: Check)
             spans |= bool(orthogonal(way.request, way.frame).spanned)
             matrix = matrix_of(way)
             large |= matrix is not None and float(np.abs(matrix.X).max(initial=0.0)) >= FAR
-        return spans and large and not any(one.identity.same_bug(d.identity) for d in check(even_columns(case)))
+        return spans and large and settled(even_columns(case), one, fit, check)
     except CrosscheckError:
         return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
-from crosscheck.campaign.circumstance import Check, matrix_of, nothing_new
+from crosscheck.campaign.circumstance import Check, matrix_of, nothing_new, settled
 from crosscheck.campaign.columns import numbers, put
 from crosscheck.campaign.columns import outcome as outcome_of
 from crosscheck.campaign.precision import precision_of
@@ -38,8 +38,7 @@ def effect_of_zero(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool
     spread = float(np.ptp(matrix.y)) or 1.0
     for place, codes in enumerate(matrix.fe_codes.T):
         y[matrix.rows] += spread * np.sqrt(2.0 + place) * (1.0 + codes / (1.0 + codes.max()))
-    found = check(case.with_(frame=put(case.frame, Column(outcome, "float", y))))
-    return not any(one.identity.same_bug(d.identity) for d in found)
+    return settled(case.with_(frame=put(case.frame, Column(outcome, "float", y))), one, fit, check)
 
 
 def last_lag(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:

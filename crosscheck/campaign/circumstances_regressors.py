@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
-from crosscheck.campaign.circumstance import Check, in_good_basis, left_over, matrix_of, rest_of, ways, with_dummies
+from crosscheck.campaign.circumstance import (
+    Check,
+    in_good_basis,
+    left_over,
+    matrix_of,
+    rest_of,
+    settled,
+    ways,
+    with_dummies,
+)
 from crosscheck.campaign.circumstances_cohorts import separated_groups
 from crosscheck.campaign.circumstances_outcomes import separated
 from crosscheck.campaign.circumstances_refusals import collinear_covariates, collinear_in_panel, no_sunab
@@ -143,8 +152,7 @@ def zero_once_rows_go(case: Case, one: Discrepancy, fit: Fit, check: Check) -> b
     used = np.isin(matrix.rows, rows)
     if all(x[used].any() for x in matrix.X.T):
         return False
-    again = case.with_(frame=case.frame.take(rows))
-    return not any(one.identity.same_bug(d.identity) for d in check(again))
+    return settled(case.with_(frame=case.frame.take(rows)), one, fit, check)
 
 
 def constant_regressor(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
