@@ -459,7 +459,7 @@ def _tiny(scale, near=0.0):
     return Frame((*columns.values(), integers("unit", unit), integers("time", time)), 32)
 
 
-COVARIANCES = (
+SERIAL_AND_CLUSTERED = (
     {"vcov": "HC3"},
     {"vcov": "CRV1", "cluster": ("unit",)},
     {"vcov": "DK", "lag": 0},
@@ -468,7 +468,7 @@ COVARIANCES = (
 )
 
 
-@pytest.mark.parametrize("vcov", COVARIANCES)
+@pytest.mark.parametrize("vcov", SERIAL_AND_CLUSTERED)
 def test_a_regressor_in_tiny_units_moves_no_other_standard_error(vcov):
     # its variance is 1e20 times the others', so that their eigenvalues are rounding
     request = ask("y ~ x + z | unit", unit="unit", time="time", **vcov)
@@ -477,7 +477,7 @@ def test_a_regressor_in_tiny_units_moves_no_other_standard_error(vcov):
     assert small.coef("x").std_error * 1e-10 == pytest.approx(plain.coef("x").std_error, rel=1e-9)
 
 
-@pytest.mark.parametrize("vcov", COVARIANCES)
+@pytest.mark.parametrize("vcov", SERIAL_AND_CLUSTERED)
 def test_standard_errors_of_neighbours_keep_their_digits(vcov):
     # b_z = b_n / 2^28; n itself is rounded at 1e-16 of x, of which z / 2^28 is 4e-9
     frame = _tiny(1.0, near=2.0**-28)
@@ -485,3 +485,15 @@ def test_standard_errors_of_neighbours_keep_their_digits(vcov):
         ENGINE.fit(ask(f"y ~ x + {n} | unit", unit="unit", time="time", **vcov), frame).coef(n).std_error for n in "zn"
     )
     assert beside / 2**28 == pytest.approx(plain, rel=1e-6)
+
+
+def test_effects_are_swept_out_of_a_column_that_has_few_digits_beside_its_mean():
+    unit, time = np.repeat(np.arange(9), 7), np.tile(np.arange(7), 9)
+    rng = np.random.default_rng(2)
+    keep = rng.random(63) < 0.8
+    small = np.round(rng.normal(size=63) * 10) * 2.0**-23
+    columns = {"far": 1e9 + small, "near": small, "y": rng.normal(size=63)}
+    frame = Frame((*(floats(n, v) for n, v in columns.items()), integers("unit", unit), integers("time", time)), 63)
+    far, near = (ENGINE.fit(ask(f"y ~ {x} | unit + time"), frame.take(keep)).coef(x) for x in ("far", "near"))
+    assert far.estimate == pytest.approx(near.estimate, rel=1e-9)
+    assert far.std_error == pytest.approx(near.std_error, rel=1e-9)

@@ -48,6 +48,8 @@ def relabel_units(case: Case, rng: np.random.Generator) -> Twin | str:
         return "units are regressors"
     if "draws" in case.request.options or "seed" in case.request.options:
         return "draws go to units by their names"
+    if case.request.options.get("constant") is True:
+        return "the constant is that of the first levels by name"
     return _twin(case, put(case.frame, _exchanged(case.frame[name], rng)))
 
 

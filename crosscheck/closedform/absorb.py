@@ -145,14 +145,15 @@ class Absorber:
         """
         if self.first is None:
             return columns.copy()
-        left = columns - self.first.means(columns, self.weights)[self.first.codes]
+        # The effects span the constant: about their means columns far from zero keep the digits that they have.
+        centred = columns - (self.weights @ columns) / self.weights.sum()
+        left = centred - self.first.means(centred, self.weights)[self.first.codes]
         if not self.others:
             return left - self.first.means(left, self.weights)[self.first.codes]
         from scipy import linalg
 
         factor = self._solver()
         # What is left of a column that the effects span is rounding: a step below the column's own is no step.
-        centred = columns - (self.weights @ columns) / self.weights.sum()
         sizes = [np.sqrt((self.weights[:, None] * v**2).sum(axis=0)) for v in (left, centred)]
         floor = np.maximum(sizes[0], sizes[1] / 64) * np.finfo(np.longdouble).eps
         last = np.inf
