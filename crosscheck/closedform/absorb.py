@@ -146,7 +146,7 @@ class Absorber:
         if self.first is None:
             return columns.copy()
         # The effects span the constant: about their means columns far from zero keep the digits that they have.
-        centred = columns - (self.weights @ columns) / self.weights.sum()
+        centred: LongArray = np.asarray(columns - (self.weights @ columns) / self.weights.sum())
         left = centred - self.first.means(centred, self.weights)[self.first.codes]
         if not self.others:
             return left - self.first.means(left, self.weights)[self.first.codes]
