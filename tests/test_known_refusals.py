@@ -114,6 +114,8 @@ def sound(words) -> Case:
             fields["estimator"] = estimator
     if "re" in words:
         fields["formula"] = "`y` ~ `x1` + `x2`"
+    if words & {"fepois", "feglm"}:  # a unit without an event would have no maximum
+        fields["formula"] = "`y` ~ `x1` + `x2`"
     if "feglm" in words:
         fields["options"] = {"family": "logit"}
     if "sunab" in words:
