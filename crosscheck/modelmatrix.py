@@ -129,6 +129,8 @@ def model_matrix(
             keep &= np.isfinite(matrix).all(axis=1)
         for codes, _ in effects:
             keep &= codes >= 0
+        for name in _factors(formula):  # a factor of one level has no column that could be missing
+            keep &= ~frame[name].missing
         for name in also:
             column = frame[name]
             keep &= ~column.missing
@@ -154,6 +156,14 @@ def model_matrix(
         rows=np.flatnonzero(keep),
         n_missing_dropped=int(np.count_nonzero(~keep)),
     )
+
+
+def _factors(formula: Formula) -> Iterable[str]:
+    """Yield the columns whose levels ``i()`` and ``factor()`` stand for."""
+    terms = [*formula.terms, *(() if formula.iv is None else (*formula.iv.endogenous, *formula.iv.instruments))]
+    for call in (f for term in terms for f in term if isinstance(f, Call) and f.function in ("i", "factor", "C")):
+        if isinstance(call.args[0], Name):
+            yield call.args[0].name
 
 
 def _stack(blocks: Sequence[Block], nrows: int) -> tuple[Floats, tuple[str, ...]]:

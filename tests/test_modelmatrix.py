@@ -527,3 +527,14 @@ def test_mistakes(text, message):
     frame = Frame((*data().columns, Column("one", "category", np.zeros(N, dtype=np.int32), ("q",))), N)
     with pytest.raises(DataError, match=message):
         model_matrix(parse(text), frame)
+
+
+def test_a_row_without_a_level_leaves_though_the_factor_has_no_column():
+    frame = Frame(
+        (
+            Column("y", "float", np.arange(5.0)),
+            Column("t", "integer", np.array([1, np.nan, 1, 1, np.nan])),
+        ),
+        5,
+    )
+    assert model_matrix(parse("y ~ i(t, ref = 1)"), frame).rows.tolist() == [0, 2, 3]
