@@ -18,9 +18,11 @@ from crosscheck.campaign.circumstances_cohorts import (
     undetermined_effect,
 )
 from crosscheck.campaign.circumstances_likelihood import settles
+from crosscheck.campaign.circumstances_replayed import poly_of_other_rows
 from crosscheck.campaign.columns import put
 from crosscheck.campaign.design_arithmetic import winsorized
 from crosscheck.campaign.differential import pair_cells
+from crosscheck.campaign.laws import degrees_of_freedom
 from crosscheck.campaign.reexpressed import reexpressed
 from crosscheck.campaign.relations_rows import row_order
 from crosscheck.campaign.screen import recognised
@@ -29,8 +31,8 @@ from crosscheck.campaign.spanned import spanned
 from crosscheck.engines._score import unsolved
 from crosscheck.engines.oracle import ENGINE as ORACLE
 from crosscheck.frame import Frame
-from crosscheck.results import Block, EstimationResult, failed
-from crosscheck.spec import FitRequest
+from crosscheck.results import Block, Conventions, EstimationResult, FitStats, failed
+from crosscheck.spec import FitRequest, SscSpec, WeightsSpec
 
 from .designs_helpers import in_r, need_r
 from .engine_helpers import floats, integers
@@ -358,3 +360,29 @@ def test_the_order_of_rows_is_a_rule_of_a_matching_with_ties():
     assert not isinstance(twin(frame, ties="all"), str)
     assert not isinstance(twin(plain), str)
     assert isinstance(twin(plain, order="data", replace=False), str)
+
+
+def test_degrees_of_freedom_of_averages_are_those_of_their_cells():
+    frame = panel([2, 3, NEVER, NEVER, NEVER], np.arange(15.0) ** 2 % 7)
+    for formula in ("y ~ sunab(g, t) | id + t", "y ~ sunab(g, t)"):
+        case = sunab(frame, "simple", formula)
+        answer = ORACLE.fit(case.request.model_copy(update={"ssc": SscSpec(t_df="conventional")}), frame)
+        bare = answer.with_(stats=FitStats(nobs=answer.stats.nobs), conventions=Conventions(vcov="iid"))
+        assert answer.conventions.df_t in set(degrees_of_freedom(case.request, frame, bare))
+
+
+def test_an_iterated_polynomial_of_other_rows_is_shown_without_them():
+    frame = Frame(
+        (floats("y", np.arange(6.0)), floats("x", np.arange(6.0) ** 2), floats("w", np.array([1.0, 2, 0, 1, 3, 1]))), 6
+    )
+    request = FitRequest(estimator="fepois", formula="y ~ poly(x, 2)", weights=WeightsSpec(column="w"))
+    case = Case(seed=1, frame=frame, requests=(request,), engines=("r.fixest", "pyfixest"), rule="engines_agree")
+    found = one(case, "estimate", "pyfixest")
+
+    def answers(name, request, frame):
+        return EstimationResult(engine=name)
+
+    assert poly_of_other_rows(case, found, answers, nothing)
+    assert not poly_of_other_rows(case, found, answers, lambda case: (found,))
+    whole = case.with_(frame=frame.take(frame["w"].as_float() > 0))
+    assert not poly_of_other_rows(whole, found, answers, nothing)

@@ -198,8 +198,17 @@ def _unweighted_ssr(case: Case, one: Discrepancy, fit: Fit) -> bool:
 def poly_of_other_rows(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether each engine's numbers are those of ``poly()`` built on all rows, or on the rows with a weight.
 
-    A polynomial does not know the origin and unit of its column; where those cost digits they are taken away first.
+    A polynomial does not know the origin and unit of its column; where those cost digits they are taken away first. An
+    iterated estimator has no closed form: both engines have to agree once the rows without a weight are gone.
     """
+    request = case.request
+    if request.estimator in ("fepois", "feglm") and request.weights is not None:
+        weight = np.nan_to_num(case.frame[request.weights.column].as_float())
+        rest = case.with_(frame=case.frame.take(weight > 0))
+        asked = [e for e in (one.identity.engine, one.identity.against) if e]
+        if (weight > 0).all() or any(fit(e, rest.request, rest.frame).status != "ok" for e in asked):
+            return False
+        return not any(one.identity.same_bug(d.identity) for d in check(rest))
     return _poly_of_other_rows(case, one, fit) or _poly_of_other_rows(even_columns(case), one, fit)
 
 

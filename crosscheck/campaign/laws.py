@@ -12,7 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from crosscheck.campaign.avowed import excused
+from crosscheck.campaign.cohorts import of_the_paper
 from crosscheck.conventions import critical, p_of
 from crosscheck.engines._shared import codes_of
 from crosscheck.errors import CrosscheckError
@@ -105,7 +108,14 @@ def degrees_of_freedom(request: FitRequest, frame: Frame, *sides: EstimationResu
     levels: list[int] = []
     if request.formula:
         try:
-            matrix = model_matrix(parse(request.formula), frame, unit=request.unit, time=request.time)
+            if request.estimator == "sunab":  # a table shows averages; what is estimated are its cells
+                matrix = of_the_paper(request, frame).matrix
+                blocks = [np.zeros((matrix.y.size, 1)), *(c[:, None] == np.unique(c) for c in matrix.fe_codes.T)]
+                dummies = np.hstack(blocks).astype(np.float64)
+                ranks = [int(np.linalg.matrix_rank(x)) for x in (np.hstack([matrix.X, dummies]), dummies)]
+                shown = ranks[0] - ranks[1]
+            else:
+                matrix = model_matrix(parse(request.formula), frame, unit=request.unit, time=request.time)
         except CrosscheckError:
             return
         levels = [int(codes.max()) + 1 for codes in matrix.fe_codes.T if codes.size]
