@@ -9,17 +9,19 @@ from numpy.typing import NDArray
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
 from crosscheck.campaign.cohorts import of_the_paper
-from crosscheck.campaign.columns import beside_formula, formula_of, groupings, in_terms, outcome, put
+from crosscheck.campaign.columns import beside_formula, complete, formula_of, groupings, in_terms, outcome, put
 from crosscheck.campaign.predictions import split_of
 from crosscheck.campaign.reexpressed import reexpressed
 from crosscheck.campaign.relation import Relation
 from crosscheck.campaign.relations import RELATIONS
+from crosscheck.engines._shared import codes_of
 from crosscheck.errors import CrosscheckError
 from crosscheck.formula import parse
 from crosscheck.frame import Column
 from crosscheck.modelmatrix import ModelMatrix, model_matrix
 
 Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
 Check = Callable[[Case], tuple[Discrepancy, ...]]
 Circumstance = Callable[[Case, Discrepancy, Fit, Check], bool]
 
@@ -130,3 +132,26 @@ def nothing_new(found: Iterable[Discrepancy], case: Case, name: str, fit: Fit, c
         return recognise(one, known_rows(), traits_of(case), shown) is not None
 
     return all(known(one) for one in found)
+
+
+def any_way(case: Case, shown: Callable[[Case], bool]) -> bool:
+    """Say whether something is shown in one of the ways that the property asks."""
+    return any(shown(way) for way in ways(case))
+
+
+def keys_of(case: Case) -> tuple[Codes | None, Codes | None]:
+    """Return the codes of unit and period, of shape (n,), missing -1; ``None`` where the request names none."""
+    names = (case.request.options.get(w) or getattr(case.request, w) for w in ("unit", "time"))
+    unit, time = (codes_of(case.frame, (str(n),)) if n is not None and str(n) in case.frame else None for n in names)
+    return unit, time
+
+
+def used_rows(case: Case) -> NDArray[np.intp]:
+    """Return the rows of the sample, by place."""
+    matrix = matrix_of(case) if case.request.formula else None
+    if matrix is None:
+        return np.flatnonzero(complete(case.request, case.frame))
+    rows = matrix.rows
+    if case.request.weights is not None:
+        rows = rows[case.frame[case.request.weights.column].as_float()[rows] > 0]
+    return rows

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from crosscheck.campaign.circumstance import Circumstance
-from crosscheck.campaign.circumstances_calls import another_model_fails, another_part_fails
+from crosscheck.campaign.circumstances_calls import (
+    another_model_fails,
+    another_part_fails,
+    dressed_as,
+    listed_effect_missing,
+    own_tolerance,
+    repeated_index,
+    units_of_columns,
+)
 from crosscheck.campaign.circumstances_cohorts import (
     always_treated,
     balanced_before,
@@ -48,33 +56,30 @@ from crosscheck.campaign.circumstances_outcomes import (
     second_stage,
     separated,
 )
-from crosscheck.campaign.circumstances_refusals import (
+from crosscheck.campaign.circumstances_panels import (
     cohort_changes,
     cohort_without_rows,
+    ids_or_gaps,
+    no_column_of_fixest,
+    no_sunab,
+    repeated_cell,
+    separated_scores,
+    small_group,
+)
+from crosscheck.campaign.circumstances_refusals import (
     constant_in_sample,
-    dressed_as,
     explained_endogenous,
     few_units,
-    ids_or_gaps,
-    listed_effect_missing,
     missing_in_poly,
     nested_effects,
-    no_column_of_fixest,
     no_covariance,
     no_exogenous,
     no_regressor,
     no_std_error,
-    no_sunab,
     one_cluster,
     one_level,
-    own_tolerance,
     reference_absent,
-    repeated_cell,
-    repeated_index,
-    separated_scores,
     singleton,
-    small_group,
-    units_of_columns,
 )
 from crosscheck.campaign.circumstances_regressors import (
     absorbed_pair,

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from crosscheck.campaign.case import Case, Discrepancy, Fit
-from crosscheck.campaign.circumstance import Check, ways
+from crosscheck.campaign.circumstance import Check, even_columns, used_rows, ways
 from crosscheck.campaign.columns import complete, formula_of, put, with_request
 from crosscheck.engines._ways import SECOND, SECOND_EFFECT, SPLITS
 from crosscheck.formula import Formula, Name, emit
 from crosscheck.frame import Column
+from crosscheck.spec import SscSpec, VcovSpec
 
 
 def another_part_fails(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
@@ -60,3 +61,37 @@ def _others(formula: Formula, kind: str) -> list[Formula]:
     return [replace(formula, terms=(*terms[:-1], (Name(SECOND),))), replace(formula, terms=terms[:-1])][
         : 1 + (kind == "sw0")
     ]
+
+
+def own_tolerance(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the engine answers once it is asked by the package's own call, at its own tolerance."""
+    plain = {"vcov": VcovSpec().model_dump(), "ssc": SscSpec().model_dump(), "also": ()}
+    refused = [w for w in ways(case) if fit(one.identity.engine, w.request, w.frame).status != "ok"]
+    asked = [
+        (with_request(w.request, **plain, options={**w.request.options, "several": None, "call": "default"}), w.frame)
+        for w in refused
+    ]
+    return bool(asked) and all(fit(one.identity.engine, request, frame).status == "ok" for request, frame in asked)
+
+
+def units_of_columns(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the engine answers once each regressor has mean zero and scale one."""
+    refused = [w for w in ways(case) if fit(one.identity.engine, w.request, w.frame).status != "ok"]
+    moved = [even_columns(way) for way in refused]
+    return bool(moved) and all(fit(one.identity.engine, w.request, w.frame).status == "ok" for w in moved)
+
+
+def dressed_as(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the data frame held nullable or Arrow columns."""
+    return any(way.request.options.get("dress") in ("nullable", "arrow") for way in ways(case))
+
+
+def repeated_index(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the data frame had an index in which labels stand twice."""
+    return any(way.request.options.get("dress") == "repeated index" for way in ways(case))
+
+
+def listed_effect_missing(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the other effect of a list is missing in every row: the sample has five rows or fewer."""
+    asked = ways(case)[-1]
+    return asked.request.options.get("several") == "effects sw" and used_rows(asked).size <= 5

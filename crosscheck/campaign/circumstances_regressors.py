@@ -17,7 +17,8 @@ from crosscheck.campaign.circumstance import (
 )
 from crosscheck.campaign.circumstances_cohorts import separated_groups
 from crosscheck.campaign.circumstances_outcomes import separated
-from crosscheck.campaign.circumstances_refusals import collinear_covariates, collinear_in_panel, no_sunab
+from crosscheck.campaign.circumstances_panels import collinear_covariates, no_sunab
+from crosscheck.campaign.circumstances_refusals import collinear_in_panel
 from crosscheck.campaign.columns import complete
 from crosscheck.engines._shared import codes_of
 from crosscheck.errors import CrosscheckError
