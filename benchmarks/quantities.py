@@ -1,8 +1,10 @@
 """Is a number of a design, or of group-time effects, found if it alone is off by a part in a thousand?
 
-Usage: ``python benchmarks/quantities.py [ESTIMATOR ...]``. For each number that the closed forms and designs report (of
-coefficients, of statistics of the fit, of extras, of blocks of rows) an engine that is right but for it sits the exam
-of ``tests/own_draws.py``. The panels that it takes are printed, and what is never found in 300.
+Usage: ``python benchmarks/quantities.py [ESTIMATOR ...]``, or ``--features [WORD ...]`` for regressions: a number off,
+or an error said of sound data, in requests with one feature only (a covariance, weights, instruments, ...). For each
+number that the closed forms and designs report (of coefficients, of statistics of the fit, of extras, of blocks of
+rows) an engine that is right but for it sits the exam of ``tests/own_draws.py``. The panels that it takes are printed,
+and what is never found in 300.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from crosscheck import engines
+from crosscheck.campaign.case import features
 from crosscheck.engines.designs import ENGINE as DESIGNS
-from crosscheck.results import COEF_QUANTITIES, STAT_QUANTITIES, EstimationResult
+from crosscheck.results import COEF_QUANTITIES, STAT_QUANTITIES, EstimationResult, failed
 from tests.mutants import Fault, oracle, quiet
 from tests.own_draws import PANELS, Room
 
@@ -76,6 +80,62 @@ def mutant(honest: Callable, estimator: str, kind: str, quantity: str) -> Callab
     return lambda: fit
 
 
+REGRESSIONS = {
+    "oracle": (
+        *("feols", "iid", "HC1", "HC2", "HC3", "CRV1", "CRV1:2", "CRV3", "NW", "DK", "fe:1", "fe:2", "fe:3", "fe^fe"),
+        *("iv", "i", "lag", "poly", "no-constant", "ssc", "weights:analytic", "weights:frequency"),
+    ),
+    "statsmodels": ("fepois", "feglm", "iid", "HC1", "CRV1", "CRV1:2", "fe:1", "fe:2", "weights:analytic"),
+}
+OF_REGRESSIONS = (
+    *(("coef", q) for q in ("estimate", "std_error", "p_value", "conf_low")),
+    *(("stat", q) for q in ("nobs", "r2", "adj_r2", "r2_within", "df_resid")),
+    *(("extra", q) for q in ("log_likelihood", "wald", "f", "deviance", "pseudo_r2", "adj_r2_within")),
+    *(("block", "fitted"), ("block", "residuals"), ("error", "error")),
+)
+
+
+def in_feature(honest: Callable, word: str, kind: str, quantity: str) -> Callable[[], Fault]:
+    """Make an engine that is right but for one number of requests with a feature."""
+
+    def fit(request, frame):  # type: ignore[no-untyped-def]
+        result = honest(request, frame)
+        if word not in features(request).split() or result.status != "ok":
+            return result
+        return failed("mine", "the matrix is singular") if kind == "error" else changed(result, kind, quantity)
+
+    return lambda: fit
+
+
+def by_features(wanted: list[str]) -> None:
+    """Print, for each feature, the panel on which each quantity is found."""
+    started, lost, found = time.process_time(), [], 0
+    for base, words in REGRESSIONS.items():
+        room = Room(base)
+        honest, whole = engines.get(base).fit, room._speaks
+        try:
+            for word in (w for w in words if not wanted or w in wanted):
+                room._cases.clear()
+                room._speaks = lambda case, f=word, w=whole: f in features(case.request).split() and w(case)
+                numbers: set[tuple[str, str]] = set()
+                for number in range(PANELS):
+                    for case in room.cases(number):
+                        result = room(room.mine, case.request, case.frame)
+                        if case.rule == "engines_agree" and result.status == "ok":
+                            numbers |= numbers_of(result) | {("error", "error")}
+                line = []
+                for kind, quantity in (q for q in OF_REGRESSIONS if q in numbers):
+                    seen = next(room.sit(in_feature(honest, word, kind, quantity)), None)
+                    if seen is None:
+                        lost.append(f"{base} {word} {quantity}")
+                    found += seen is not None
+                    line.append(f"{quantity} {seen.panels if seen else 'NOT FOUND'}")
+                print(f"{base:12s}{word:18s} {', '.join(line)}", flush=True)
+        finally:
+            room.close()
+    print(f"{found} found, {len(lost)} not: {', '.join(lost) or 'none'}; {time.process_time() - started:.0f} s CPU")
+
+
 def main(wanted: list[str]) -> None:
     """Print the table."""
     started, lost, found = time.process_time(), [], 0
@@ -108,4 +168,4 @@ def main(wanted: list[str]) -> None:
 
 if __name__ == "__main__":
     with quiet():
-        main(sys.argv[1:])
+        (by_features if "--features" in sys.argv else main)([a for a in sys.argv[1:] if a != "--features"])

@@ -138,11 +138,11 @@ class Room:
         return [d for d in found if self.mine in (d.identity.engine, d.identity.against)]
 
     def honest(self, case: Case) -> frozenset[tuple[str, ...]]:
-        """Return what the honest engine shows in a case."""
+        """Return what the honest engine shows in a case and is not known."""
         if case.key not in self._honest:
             fault, self.fault = self.fault, None
             _FAULT.pop(self.base, None)
-            found = self._of_mine(case)
+            found = [d for d in self._of_mine(case) if recognised(d, case, self) is None]
             self._honest[case.key] = frozenset(_named(d) for d in found)
             self.fault = fault
             if fault is not None:
