@@ -37,7 +37,7 @@ def good_columns(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
             case.with_(requests=(made.request,), frame=made.frame, engines=pair),
             even_columns(case).with_(engines=pair),
         ]
-        if not _answered(asked[0], fit) and one.identity.quantity in OF_THE_FIT:
+        if not _answered(asked[0], fit) and one.identity.quantity in (*OF_THE_FIT, "status"):
             # a covariance that one side refuses on such data says nothing of terms and estimates
             simple = {"vcov": VcovSpec(type="iid"), "ssc": SscSpec()}
             asked = [q.with_(requests=(q.request.model_copy(update=simple),)) for q in asked]

@@ -106,6 +106,10 @@ def _one_level(case: Case) -> bool:
 
 def nested_effects(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether every level of an effect lies in one level of another, or an effect has one level."""
+    return any_way(case, _nested)
+
+
+def _nested(case: Case) -> bool:
     matrix = matrix_of(case)
     if matrix is None:
         return False

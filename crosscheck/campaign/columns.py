@@ -108,7 +108,9 @@ def used(request: FitRequest) -> tuple[str, ...]:
 def beside_formula(request: FitRequest) -> tuple[str, ...]:
     """Return the columns beside the formula without which a row is not in the sample: clusters, the panel, weights."""
     panel: tuple[str | None, ...] = ()
-    if request.vcov.type in ("NW", "DK"):
+    if request.estimator in ("re", "between"):
+        panel = (request.unit, request.time)
+    elif request.vcov.type in ("NW", "DK"):
         panel = (request.time, request.unit if request.vcov.type == "NW" else None)
     weights = request.weights.column if request.weights is not None else None
     return tuple(dict.fromkeys(n for n in (*request.vcov.cluster, *panel, weights) if n))
