@@ -94,6 +94,15 @@ cc_d_interact <- function(panel, group, name) {
   out
 }
 
+# gap' M^-1 gap; NaN where differences have no variance of their own, as where groups fit perfectly.
+cc_d_distance <- function(gap, M) {
+  sd_ <- sqrt(pmax(diag(M), 0))
+  if (!all(sd_ > 0)) return(NaN)
+  scaled <- M / outer(sd_, sd_)
+  if (min(eigen(scaled, symmetric = TRUE, only.values = TRUE)$values) < 1e-12) return(NaN)
+  drop(crossprod(gap / sd_, solve(scaled, gap / sd_)))
+}
+
 cc_d_subgroups <- function(request, frame) {
   options_ <- request$options
   level <- request$conf_level
@@ -112,7 +121,7 @@ cc_d_subgroups <- function(request, frame) {
   V <- joint$V[at, at]
   contrast <- cbind(diag(size - 1L), -1)
   gap <- contrast %*% effects
-  chi2 <- drop(crossprod(gap, solve(contrast %*% V %*% t(contrast), gap)))
+  chi2 <- cc_d_distance(drop(gap), contrast %*% V %*% t(contrast))
   df <- joint$small$df
   rows <- do.call(cc_d_bind, c(
     unname(Map(function(f, v, n) cc_d_fit_rows(f, v, level, paste0(n, ":")), fits, covs, group$labels)),

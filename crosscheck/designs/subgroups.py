@@ -21,6 +21,7 @@ from crosscheck.designs.panel import Covariance, Fit, Panel, covariance, fit
 from crosscheck.errors import DataError
 
 Real = NDArray[np.float64]
+SINGULAR = 1e-12
 Pair = tuple[int, int, float, float, float, float]
 
 
@@ -71,6 +72,17 @@ def interact(panel: Panel, group: Codes, name: str = "group") -> Panel:
     return replace(panel, x=x, names=names, effects=effects)
 
 
+def _distance(gap: Real, matrix: Real) -> float:
+    """Return gap' matrix^-1 gap; NaN where differences have no variance of their own, as where groups fit perfectly."""
+    sd = np.sqrt(np.maximum(np.diagonal(matrix), 0.0))
+    if not (sd > 0).all():
+        return math.nan
+    scaled = matrix / np.outer(sd, sd)
+    if np.linalg.eigvalsh(scaled)[0] < SINGULAR:
+        return math.nan
+    return float(gap / sd @ np.linalg.solve(scaled, gap / sd))
+
+
 def subgroups(panel: Panel, group: Codes, treatment: str, vcov: str, ssc: Ssc, *, name: str = "group") -> Subgroups:
     """Estimate by group and test whether the effects are equal.
 
@@ -103,7 +115,7 @@ def subgroups(panel: Panel, group: Codes, treatment: str, vcov: str, ssc: Ssc, *
     effects, matrix = pooled.coef[at], joint.matrix[np.ix_(at, at)]
     contrast = np.column_stack([np.eye(size - 1), -np.ones(size - 1)])
     gap = contrast @ effects
-    chi2 = float(gap @ np.linalg.solve(contrast @ matrix @ contrast.T, gap))
+    chi2 = _distance(gap, contrast @ matrix @ contrast.T)
     df1, df = size - 1, joint.small.df_t
     pairs = []
     for first in range(size):
