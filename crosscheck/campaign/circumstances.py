@@ -25,6 +25,7 @@ from crosscheck.campaign.circumstances_cohorts import (
     one_cell_and_missing,
     separated_groups,
     undetermined_effect,
+    weightless_cell,
 )
 from crosscheck.campaign.circumstances_columns import (
     far_from_zero,
@@ -117,6 +118,7 @@ CIRCUMSTANCES: Mapping[str, Circumstance] = {
     "separated_groups": separated_groups,
     "one_cell_and_missing": one_cell_and_missing,
     "undetermined_effect": undetermined_effect,
+    "weightless_cell": weightless_cell,
     "settles": settles,
     "hard_to_iterate": hard_to_iterate,
     "second_stage": second_stage,

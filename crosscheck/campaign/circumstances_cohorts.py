@@ -116,6 +116,23 @@ def separated_groups(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bo
     return False
 
 
+def weightless_cell(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
+    """Say whether the treated, or the compared, of a cell all have weights of zero, so that it has no number."""
+    sample, options = _sample(case), case.request.options
+    if sample is None:
+        return False
+    anticipation, data = float(options.get("anticipation") or 0), sample.data
+    for g, t, start in cells(sample, base=options.get("base_period") or "varying", anticipation=anticipation):
+        if start == t:
+            continue
+        compared = comparison(data.cohort, g, max(t, start) + anticipation, _control(case))
+        for side in (data.cohort == g, compared):
+            rows = side & (data.time == min(t, start))
+            if rows.any() and not data.weights[rows].any():
+                return True
+    return False
+
+
 def balanced_before(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     """Say whether the discrepancy goes once units that lack a period, or a number in one, are left out beforehand."""
     options = case.request.options
