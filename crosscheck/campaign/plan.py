@@ -113,7 +113,7 @@ def cases_of(settings: Settings, number: int) -> Iterator[Case]:
     for place, prop in enumerate(regular):
         for k, request in enumerate(requests):
             candidate = case(prop, request, settings.engines)
-            if not (seed + k + place) % prop.one_in and not prop.applies(candidate):
+            if prop.due(request, seed + k + place) and not prop.applies(candidate):
                 seen.add((prop.id, k))
                 yield candidate
     others = [p for p in chosen if p.kind != "differential" and not getattr(p, "always", False)]

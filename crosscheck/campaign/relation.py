@@ -19,6 +19,7 @@ from crosscheck.campaign.precision import Precision, precision_of
 from crosscheck.engines import family
 from crosscheck.errors import CrosscheckError
 from crosscheck.results import EstimationResult
+from crosscheck.spec import FitRequest
 from crosscheck.verdict import Severity
 
 Make = Callable[[Case, np.random.Generator], Twin | str]
@@ -39,6 +40,8 @@ class Relation:
         Those that the relation speaks of; empty: all.
     one_in : int
         It is checked on one in so many requests, besides the draws of a panel; 0: where it is drawn alone.
+    group_time : int
+        The same for group-time effects, of which many samples give no answer; 0: as all others.
     drawn : bool
         Whether it is among those that a panel draws from.
     """
@@ -49,7 +52,13 @@ class Relation:
     kind: PropertyKind = "relation"
     engines: tuple[str, ...] = ()
     one_in: int = 0
+    group_time: int = 0
     drawn: bool = True
+
+    def due(self, request: FitRequest, count: int) -> bool:
+        """Say whether a request is one of those on which the relation is checked besides the draws."""
+        one_in = self.group_time if self.group_time and request.estimator == "att_gt" else self.one_in
+        return bool(one_in) and not count % one_in
 
     def twin(self, case: Case) -> Twin | str:
         """Return the twin of a case's question, or the reason why there is none."""

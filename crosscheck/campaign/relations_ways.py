@@ -194,6 +194,7 @@ RELATIONS = (
         make=defaults,
         engines=(*FRAMED, "r.fixest"),
         one_in=REGULAR,
+        group_time=1,
     ),
     Relation(
         id="left_out",
@@ -201,6 +202,7 @@ RELATIONS = (
         make=left_out,
         engines=PYTHON,
         one_in=2,
+        group_time=1,
         drawn=False,
     ),
     Relation(
