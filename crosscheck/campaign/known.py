@@ -111,11 +111,12 @@ class KnownDiscrepancy(Model):
 
 
 def _apart(one: Discrepancy) -> float:
-    """Return how far apart the two numbers are, relatively; infinity where one is none."""
+    """Return how far apart the two numbers are, relatively, but R2 on its own scale; infinity where one is none."""
     a, b = one.value, one.other
     if not isinstance(a, float) or not isinstance(b, float) or math.isnan(a) or math.isnan(b):
         return math.inf
-    return abs(a - b) / max(abs(a), abs(b)) if a != b else 0.0
+    least = 1.0 if one.identity.quantity in ("r2", "adj_r2", "r2_within") else 0.0
+    return abs(a - b) / max(abs(a), abs(b), least) if a != b else 0.0
 
 
 class _File(Model):

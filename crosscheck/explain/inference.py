@@ -17,6 +17,8 @@ from crosscheck.explain.replay import close
 from crosscheck.explain.se import Match, SeCause
 from crosscheck.results import CoefRow
 
+ROUNDED_P = 1e-15
+"""What engines that compute 1 - F(|t|) leave of a p-value: digits beyond say nothing of the distribution."""
 SMALLEST_P = 1e-280
 
 
@@ -77,7 +79,8 @@ def used_by(row: CoefRow, known: tuple[Distribution, ...], level: float) -> tupl
     for d in known:
         checks = []
         if row.p_value is not None and row.p_value > SMALLEST_P:
-            checks.append(close(row.p_value, p_of(t, d.df)))
+            p = p_of(t, d.df)
+            checks.append(close(row.p_value, p) or abs(row.p_value - p) <= ROUNDED_P)
         if row.conf_low is not None and row.conf_high is not None:
             half = (row.conf_high - row.conf_low) / 2
             checks.append(close(half, critical(level, d.df) * row.std_error))
