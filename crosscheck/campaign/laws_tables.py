@@ -273,7 +273,7 @@ def subgroups(request: FitRequest, case: Case, result: EstimationResult) -> Iter
         yield near(f"joint:{label}", "estimate", float(fit.coef[at]), joint.estimate if joint else None, fit.unit(at))
         yield near(label, "nobs", int(mine.sum()), extra_of(result, label, "nobs"))
         effects.append(float(fit.coef[at]))
-        errors.append((joint.std_error if joint else None) or math.nan)
+        errors.append((joint.std_error if joint else None) or 0.0)
     if request.vcov.canonical not in ("iid", "HC1") or not min(errors) > 1e-8 * max(errors):
         return
     size = max(map(abs, effects))
