@@ -85,7 +85,7 @@ def test_what_engines_leave_out_and_warn_of_is_compared():
     case = case.with_(requests=(asked,))
     here = engines_here()
     same = CONDITIONS.check(case, lambda e, r, f: here[e].fit(r, f))
-    assert same.compared == 1
+    assert same.compared == 2  # what both leave out, and that pyfixest warns of it
     assert not same.discrepancies
 
     def silent(engine, request, frame):
@@ -94,6 +94,12 @@ def test_what_engines_leave_out_and_warn_of_is_compared():
 
     found = CONDITIONS.check(case, silent).discrepancies
     assert [d.identity.quantity for d in found] == ["dropped"]
+
+    def unsaid(engine, request, frame):
+        return here[engine].fit(request, frame).with_(conditions=())
+
+    found = CONDITIONS.check(case, unsaid).discrepancies
+    assert [(d.identity.engine, d.identity.quantity) for d in found] == [("pyfixest", "warning:dropped")]
 
 
 def test_warnings_have_classes():
