@@ -37,6 +37,8 @@ SUMS = 10 * np.finfo(float).eps
 COLLINEAR, EXACT, FAR = 1e3, 1e13, 1e7
 PERFECT = 1e-7
 LEVERAGE = 1e-5
+COSTLY = 1e-4
+"""Of variance components: sums of squares of residuals, and traces, of columns as they stand."""
 NO_VARIANCE = 1e-6
 """A standard error below this share of the residuals' own is a sum that cancels: its digits are noise."""
 
@@ -118,9 +120,21 @@ def _precision(request: FitRequest, frame: Frame) -> Precision:
         rows = np.ones(inside.y.size, dtype=bool)
         if _of_matrix(request, inside, np.ones(inside.y.size), rows).perfect:
             return Precision(reason="within units the fit is perfect: there is no variance to weigh the means by")
+        cost = ROUNDINGS * _offset(matrix.X) ** 2
+        if cost > COSTLY:
+            return Precision(reason="a mean far from zero costs the variance components their digits")
+        pooled = replace(pooled, rtol=max(pooled.rtol, cost), se_rtol=max(pooled.se_rtol, cost))
     units = _unit_means(matrix, combined_codes(frame, (request.unit,))[0][matrix.rows])
     between = _of_matrix(request, units, np.ones(units.y.size), np.ones(units.y.size, dtype=bool))
     return between if between.reason or request.estimator == "between" else _worse(pooled, between)
+
+
+def _offset(x: NDArray[np.float64]) -> float:
+    """Return the largest ratio of a column's length to that about its mean, of columns that vary."""
+    about = np.linalg.norm(x - x.mean(axis=0), axis=0)
+    length = np.linalg.norm(x, axis=0)
+    varies = about > 1e-12 * length
+    return float((length[varies] / about[varies]).max(initial=1.0))
 
 
 def _unit_means(matrix: ModelMatrix, unit: NDArray[np.int64]) -> ModelMatrix:

@@ -14,7 +14,7 @@ from crosscheck.closedform.random_effects import Components, panel_of, transform
 from crosscheck.engines._oracle_linear import LinearModel, assemble, coef_rows, conventions_of, inference
 from crosscheck.engines._shared import codes_of, squeezed, ssc_words, usable_model
 from crosscheck.errors import DataError, Unsupported
-from crosscheck.formula import parse
+from crosscheck.formula import INTERCEPT, parse
 from crosscheck.modelmatrix import ModelMatrix
 from crosscheck.results import EstimationResult, Extra, FitStats
 
@@ -48,7 +48,7 @@ def fit_panel(engine: str, request: FitRequest, frame: Frame) -> EstimationResul
         model = _between(request, matrix, used, dropped)
     found = inference(model, request, request.vcov, ssc_words(request.ssc))
     df = math.inf if random else found.small_sample.df_t
-    r2 = _squared_correlation(model)
+    r2 = _squared_correlation(model) if set(model.terms) - {INTERCEPT} else math.nan
     free = model.n - len(model.terms)
     used_conventions = replace(conventions_of(request, found), df_t=df, rows_dropped=model.rows_dropped)
     if random:
