@@ -72,6 +72,8 @@ def _singular(case: Case, one: Discrepancy, fit: Fit, check: Check) -> bool:
     if weights is not None:
         kept = case.frame[weights.column].as_float()[matrix.rows] > 0
     left, k = with_dummies(matrix)[kept], matrix.X.shape[1]
+    if not k and not matrix.endogenous.shape[1]:
+        return True  # terms without a column: a factor of one level beside effects
     if int(np.linalg.matrix_rank(left[:, k:])) + k >= left.shape[0]:
         return True
     sets = [left]
