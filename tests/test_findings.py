@@ -133,7 +133,8 @@ def test_the_studies_of_all_findings_run(tmp_path, monkeypatch, capsys):
         printed = (folder / "published.csv").is_file()
         engine = "published" if printed else read_finding(folder).identity.engine
         live = [c for c in cells if engine in (c["reference"], c["candidate"]) and c["term"] != "*"]
-        if shown[folder.name] and live:
+        absent = any(c["term"] == "*" and c["verdict"].startswith("missing") for c in cells)
+        if shown[folder.name] and live and not (printed and absent):  # the witness may be the engine that is not here
             assert any(c["verdict"] not in (*AGREE, "unsupported") for c in live), (
                 f"{folder.name}: the study does not show the finding"
             )
